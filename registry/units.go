@@ -68,3 +68,21 @@ func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s Share) String() string {
 	return strconv.FormatFloat(math.Round(float64(s)*1e6)/1e4, 'f', -1, 64) + "%"
 }
+
+// Strings is a list that configuration may also write as one string.
+type Strings []string
+
+// UnmarshalYAML reads a string or a list of strings.
+func (s *Strings) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if unmarshal(&one) == nil {
+		*s = Strings{one}
+		return nil
+	}
+	var many []string
+	if err := unmarshal(&many); err != nil {
+		return err
+	}
+	*s = many
+	return nil
+}
