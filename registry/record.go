@@ -9,6 +9,7 @@ import (
 // engine seals it; from then on it is immutable and handled by pointer only.
 type Record struct {
 	Key       Key
+	Kind      Kind // its registry's; set by the engine before Seal
 	Revision  Revision
 	Index     uint64     // when the content last changed, see [Clock]; set once, by Seal
 	Instances []Instance // in the registry's order; empty is a value: it exists and has none
@@ -114,7 +115,7 @@ func (r *Record) Hash() uint64 { return r.hash }
 // copy shares the record's content.
 func (r *Record) WithIndex(index uint64) *Record {
 	return &Record{
-		Key: r.Key, Revision: r.Revision, Index: index, Instances: r.Instances, Versions: r.Versions,
+		Key: r.Key, Kind: r.Kind, Revision: r.Revision, Index: index, Instances: r.Instances, Versions: r.Versions,
 		Metadata: r.Metadata, Document: r.Document, MediaType: r.MediaType, Tags: r.Tags, Wishes: r.Wishes,
 		hash: r.hash, servable: r.servable,
 	}
