@@ -1,16 +1,326 @@
 package registry
 
+import (
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
 // Fragments is the native JSON of a record, built at first use and shared by
 // all answers. An answer is
 //
 //	{"age_ms":412,"stale":false, + All
 //
-// or, for a selection, Head + the picked instances with commas between + Tail.
+// or, for a selection, All[:Head] + the picked instances with commas between +
+// All[Tail:].
 type Fragments struct {
-	All       []byte   // `"name":"web",…,"index":1,"instances":[…],…}`: everything after age and stale
+	All       []byte   // `"name":"web",…,"index":1,"instances":[…]}`: everything after age and stale
 	Head      int      // All[:Head] ends with `"instances":[`
 	Tail      int      // All[Tail:] begins with `]`
 	ends      []uint32 // instance i ends before All[ends[i]], without a comma
 	ETag      string   // weak, of the whole record: `W/"…"`
 	IndexText string   // Index in decimal, for headers
+}
+
+// Fragments returns the JSON of a sealed record. It must not be changed.
+func (r *Record) Fragments() *Fragments {
+	if f := r.fragments.Load(); f != nil {
+		return f
+	}
+	r.fragments.CompareAndSwap(nil, r.buildFragments())
+	return r.fragments.Load()
+}
+
+func (r *Record) buildFragments() *Fragments {
+	f := &Fragments{
+		ETag:      `W/"` + strconv.FormatUint(r.hash, 16) + `"`,
+		IndexText: strconv.FormatUint(r.Index, 10),
+		ends:      make([]uint32, len(r.Instances)),
+	}
+	dst := appendHead(make([]byte, 0, r.sizeJSON()), r)
+	f.Head = len(dst)
+	for i := range r.Instances {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendInstance(dst, &r.Instances[i], 0)
+		f.ends[i] = uint32(len(dst))
+	}
+	f.Tail = len(dst)
+	f.All = slices.Clip(appendTail(dst, r))
+	return f
+}
+
+// instance returns the JSON of instance i.
+func (f *Fragments) instance(i int32) []byte {
+	start := uint32(f.Head)
+	if i > 0 {
+		start = f.ends[i-1] + 1 // the comma
+	}
+	return f.All[start:f.ends[i]]
+}
+
+// AppendAnswer appends the native body of an answer: what sel (nil: all) picks
+// of a sealed record, with its age and staleness. It allocates only to grow dst.
+func AppendAnswer(dst []byte, rec *Record, sel *Selection, age time.Duration, stale bool) []byte {
+	dst = append(dst, `{"age_ms":`...)
+	dst = strconv.AppendInt(dst, max(age.Milliseconds(), 0), 10)
+	dst = append(dst, `,"stale":`...)
+	dst = strconv.AppendBool(dst, stale)
+	dst = append(dst, ',')
+	f := rec.Fragments()
+	switch {
+	case sel == nil || sel.All && sel.Port == "":
+		return append(dst, f.All...)
+	case sel.Port != "":
+		return appendByPort(dst, rec, sel, f)
+	}
+	dst = append(dst, f.All[:f.Head]...)
+	for i, pick := range sel.Picks {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, f.instance(pick)...)
+	}
+	return append(dst, f.All[f.Tail:]...)
+}
+
+// appendByPort appends the selected instances with the endpoint of the
+// selection's name as the main one.
+func appendByPort(dst []byte, rec *Record, sel *Selection, f *Fragments) []byte {
+	dst = append(dst, f.All[:f.Head]...)
+	for i := range sel.Len(rec) {
+		pick := i
+		if !sel.All {
+			pick = int(sel.Picks[i])
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		in := &rec.Instances[pick]
+		dst = AppendInstance(dst, in, max(in.Endpoint(sel.Port), 0))
+	}
+	return append(dst, f.All[f.Tail:]...)
+}
+
+func appendHead(dst []byte, r *Record) []byte {
+	dst = append(dst, `"name":`...)
+	dst = AppendString(dst, r.Key.Name)
+	dst = appendField(dst, "registry", r.Key.Registry)
+	dst = appendField(dst, "kind", string(r.Kind))
+	dst = appendField(dst, "revision", r.Revision.String())
+	dst = append(dst, `,"index":`...)
+	dst = strconv.AppendUint(dst, r.Index, 10)
+	return append(dst, `,"instances":[`...)
+}
+
+func appendTail(dst []byte, r *Record) []byte {
+	dst = append(dst, ']')
+	dst = appendFieldMap(dst, "metadata", r.Metadata)
+	dst = appendFieldList(dst, "tags", r.Tags)
+	if len(r.Versions) > 0 {
+		dst = append(dst, `,"versions":[`...)
+		for i := range r.Versions {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendVersion(dst, &r.Versions[i])
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+func appendVersion(dst []byte, v *Version) []byte {
+	dst = append(dst, `{"version":`...)
+	dst = AppendString(dst, v.Version)
+	dst = appendField(dst, "status", v.Status)
+	dst = appendFieldList(dst, "labels", v.Labels)
+	dst = appendFieldMap(dst, "metadata", v.Metadata)
+	dst = appendFieldTime(dst, "updated", v.Updated)
+	return append(dst, '}')
+}
+
+// AppendInstance appends an instance as a JSON object. The endpoint at
+// position main lies flat in it; the list of endpoints, which begins with that
+// one, is there if it says more.
+func AppendInstance(dst []byte, in *Instance, main int) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = AppendString(dst, in.ID)
+	if main < len(in.Endpoints) {
+		e := &in.Endpoints[main]
+		dst = appendField(dst, "address", e.Address)
+		dst = appendReach(dst, e)
+	}
+	dst = append(dst, `,"health":"`...)
+	dst = append(dst, in.Health.String()...)
+	dst = append(dst, `","weight":`...)
+	dst = appendWeight(dst, in.Weight)
+	if in.Priority != 0 {
+		dst = append(dst, `,"priority":`...)
+		dst = strconv.AppendUint(dst, uint64(in.Priority), 10)
+	}
+	dst = appendField(dst, "region", in.Region)
+	dst = appendField(dst, "zone", in.Zone)
+	dst = appendField(dst, "node", in.Node)
+	dst = appendField(dst, "version", in.Version)
+	dst = appendFieldList(dst, "tags", in.Tags)
+	dst = appendFieldMap(dst, "metadata", in.Metadata)
+	dst = appendFieldTime(dst, "registered", in.Registered)
+	if main < len(in.Endpoints) && (len(in.Endpoints) > 1 || in.Endpoints[0].Name != "") {
+		dst = appendEndpoints(dst, in.Endpoints, main)
+	}
+	return append(dst, '}')
+}
+
+// appendEndpoints appends the list, the main endpoint first. An endpoint that
+// gives neither address nor URL has the address of the main one.
+func appendEndpoints(dst []byte, list []Endpoint, main int) []byte {
+	dst = append(dst, `,"endpoints":[`...)
+	dst = appendEndpoint(dst, &list[main], list[main].Address)
+	for i := range list {
+		if i != main {
+			dst = append(dst, ',')
+			dst = appendEndpoint(dst, &list[i], list[main].Address)
+		}
+	}
+	return append(dst, ']')
+}
+
+func appendEndpoint(dst []byte, e *Endpoint, mainAddress string) []byte {
+	dst = append(dst, `{"name":`...)
+	dst = AppendString(dst, e.Name)
+	if e.Address != mainAddress || e.URL != "" && e.Address != "" {
+		dst = append(dst, `,"address":`...)
+		dst = AppendString(dst, e.Address)
+	}
+	dst = appendReach(dst, e)
+	return append(dst, '}')
+}
+
+// appendReach appends what an endpoint says beside its name and address.
+func appendReach(dst []byte, e *Endpoint) []byte {
+	if e.Port != 0 {
+		dst = append(dst, `,"port":`...)
+		dst = strconv.AppendUint(dst, uint64(e.Port), 10)
+	}
+	dst = appendField(dst, "protocol", e.Protocol)
+	if e.TLS {
+		dst = append(dst, `,"tls":true`...)
+	}
+	return appendField(dst, "url", e.URL)
+}
+
+// appendWeight appends hundredths as 1, 0.5 or 0.25.
+func appendWeight(dst []byte, hundredths uint32) []byte {
+	dst = strconv.AppendUint(dst, uint64(hundredths/100), 10)
+	switch rest := hundredths % 100; {
+	case rest == 0:
+		return dst
+	case rest%10 == 0:
+		return append(dst, '.', byte('0'+rest/10))
+	default:
+		return append(dst, '.', byte('0'+rest/10), byte('0'+rest%10))
+	}
+}
+
+// appendField appends a string field after a comma, unless it is empty.
+func appendField(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = appendName(dst, name)
+	return AppendString(dst, value)
+}
+
+func appendFieldList(dst []byte, name string, list []string) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(appendName(dst, name), '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendString(dst, s)
+	}
+	return append(dst, ']')
+}
+
+// appendFieldMap appends a map sorted by key.
+func appendFieldMap(dst []byte, name string, m map[string]string) []byte {
+	if len(m) == 0 {
+		return dst
+	}
+	var onStack [32]string
+	keys := onStack[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	dst = append(appendName(dst, name), '{')
+	for i, k := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(AppendString(dst, k), ':')
+		dst = AppendString(dst, m[k])
+	}
+	return append(dst, '}')
+}
+
+// maxTime is the last millisecond that RFC 3339 can write.
+const maxTime = 253402300799999
+
+func appendFieldTime(dst []byte, name string, ms int64) []byte {
+	if ms <= 0 || ms > maxTime {
+		return dst
+	}
+	dst = append(appendName(dst, name), '"')
+	dst = time.UnixMilli(ms).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999Z07:00")
+	return append(dst, '"')
+}
+
+func appendName(dst []byte, name string) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	return append(dst, '"', ':')
+}
+
+// AppendString appends s as a JSON string. Bytes that are not UTF-8 become
+// U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	done := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		size := 1
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(append(dst, s[done:i]...), '\\', c)
+		case c < 0x20:
+			dst = append(append(dst, s[done:i]...), '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case c < utf8.RuneSelf:
+			i++
+			continue
+		default:
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
+			switch {
+			case r == utf8.RuneError && size == 1:
+				dst = append(append(dst, s[done:i]...), "\ufffd"...)
+			case r == '\u2028' || r == '\u2029':
+				dst = append(append(dst, s[done:i]...), `\u202`...)
+				dst = append(dst, hex[r&15])
+			default:
+				i += size
+				continue
+			}
+		}
+		i += size
+		done = i
+	}
+	return append(append(dst, s[done:]...), '"')
 }

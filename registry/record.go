@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -54,6 +55,14 @@ func (r Revision) Compare(other Revision) (int, bool) {
 	return 0, true
 }
 
+// String returns what people know the revision by: its order, else its token.
+func (r Revision) String() string {
+	if r.Order != 0 {
+		return strconv.FormatUint(r.Order, 10)
+	}
+	return r.Token
+}
+
 // Unsaid is the value of a Freshness window of which the registry says nothing.
 const Unsaid time.Duration = -1
 
@@ -96,8 +105,11 @@ func (r *Record) Latest() string {
 // Seal makes the record immutable under the given index (see [Clock.Next]).
 // It must be called once, before the record is shared.
 func (r *Record) Seal(index uint64) {
-	r.Index = index
-	r.hash = r.ContentHash()
+	r.seal(index, r.ContentHash())
+}
+
+func (r *Record) seal(index, hash uint64) {
+	r.Index, r.hash = index, hash
 	r.servable = true
 	for i := range r.Instances {
 		if !r.Instances[i].Health.Within(HealthPassing) {

@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"strconv"
+	"unsafe"
+)
+
+// What the runtime adds to a map: its header, and a group of eight slots for
+// every seven pairs.
+const (
+	mapHeader = 48
+	mapGroup  = 8 + 8*int(unsafe.Sizeof([2]string{}))
+)
+
+// Size returns the bytes that the record is charged in a memory budget: itself,
+// its strings and documents, and its JSON form whether built or not, so that a
+// hit never changes it. It is an estimate, made without building anything.
+func (r *Record) Size() int {
+	n := int(unsafe.Sizeof(*r)) +
+		len(r.Key.Registry) + len(r.Key.Name) + len(r.MediaType) + len(r.Revision.Token) +
+		len(r.Document) + sizeTexts(r.Tags) + sizeMap(r.Metadata)
+	for i := range r.Instances {
+		n += sizeInstance(&r.Instances[i])
+	}
+	for i := range r.Versions {
+		v := &r.Versions[i]
+		n += int(unsafe.Sizeof(*v)) + len(v.Version) + len(v.Status) + len(v.Document) + len(v.MediaType) +
+			sizeTexts(v.Labels) + sizeMap(v.Metadata)
+	}
+	fragments := int(unsafe.Sizeof(Fragments{})) + len(`W/"0123456789abcdef"`) + 16 + 4*len(r.Instances)
+	return n + fragments + r.sizeJSON()
+}
+
+func sizeInstance(in *Instance) int {
+	n := int(unsafe.Sizeof(*in)) + len(in.ID) + len(in.Version) + len(in.Node) + len(in.Region) + len(in.Zone) +
+		sizeTexts(in.Tags) + sizeMap(in.Metadata)
+	for i := range in.Endpoints {
+		e := &in.Endpoints[i]
+		n += int(unsafe.Sizeof(*e)) + len(e.Name) + len(e.Protocol) + len(e.Address) + len(e.URL)
+	}
+	return n
+}
+
+func sizeTexts(list []string) int {
+	n := 0
+	for _, s := range list {
+		n += int(unsafe.Sizeof(s)) + len(s)
+	}
+	return n
+}
+
+func sizeMap(m map[string]string) int {
+	if m == nil {
+		return 0
+	}
+	n := mapHeader + mapGroup*(len(m)/8+1)
+	for k, v := range m {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// sizeJSON estimates the length of the record's JSON: exact but for escapes
+// and trailing zeros.
+func (r *Record) sizeJSON() int {
+	n := len(`"name":"","index":1234567890123456,"instances":[]}`) + len(r.Key.Name) +
+		sizeField("registry", r.Key.Registry) + sizeField("kind", string(r.Kind)) +
+		sizeField("revision", r.Revision.Token) + len(`,"revision":"1234567890"`) +
+		sizeFieldMap("metadata", r.Metadata) + sizeFieldList("tags", r.Tags)
+	for i := range r.Instances {
+		n += sizeJSONInstance(&r.Instances[i]) + 1
+	}
+	for i := range r.Versions {
+		v := &r.Versions[i]
+		n += len(`{"version":"","updated":"2006-01-02T15:04:05.999Z"},`) + len(v.Version) +
+			sizeField("status", v.Status) + sizeFieldList("labels", v.Labels) + sizeFieldMap("metadata", v.Metadata)
+	}
+	return n
+}
+
+func sizeJSONInstance(in *Instance) int {
+	n := len(`{"id":"","health":"passing","weight":1}`) + len(in.ID) + sizeField("region", in.Region) +
+		sizeField("zone", in.Zone) + sizeField("node", in.Node) + sizeField("version", in.Version) +
+		sizeFieldList("tags", in.Tags) + sizeFieldMap("metadata", in.Metadata)
+	if in.Registered != 0 {
+		n += len(`,"registered":"2006-01-02T15:04:05.999Z"`)
+	}
+	if len(in.Endpoints) == 0 {
+		return n
+	}
+	main := &in.Endpoints[0]
+	n += sizeField("address", main.Address) + sizeReach(main)
+	if len(in.Endpoints) == 1 && main.Name == "" {
+		return n
+	}
+	n += len(`,"endpoints":[]`)
+	for i := range in.Endpoints {
+		e := &in.Endpoints[i]
+		n += len(`{"name":""},`) + len(e.Name) + sizeReach(e)
+		if e.Address != main.Address || e.URL != "" {
+			n += sizeField("address", e.Address)
+		}
+	}
+	return n
+}
+
+func sizeReach(e *Endpoint) int {
+	n := sizeField("protocol", e.Protocol) + sizeField("url", e.URL)
+	if e.Port != 0 {
+		var digits [5]byte
+		n += len(`,"port":`) + len(strconv.AppendUint(digits[:0], uint64(e.Port), 10))
+	}
+	if e.TLS {
+		n += len(`,"tls":true`)
+	}
+	return n
+}
+
+func sizeField(name, value string) int {
+	if value == "" {
+		return 0
+	}
+	return len(name) + len(value) + len(`,"":""`)
+}
+
+func sizeFieldList(name string, list []string) int {
+	if len(list) == 0 {
+		return 0
+	}
+	n := len(name) + len(`,"":[]`)
+	for _, s := range list {
+		n += len(s) + len(`"",`)
+	}
+	return n
+}
+
+func sizeFieldMap(name string, m map[string]string) int {
+	if len(m) == 0 {
+		return 0
+	}
+	n := len(name) + len(`,"":{}`)
+	for k, v := range m {
+		n += len(k) + len(v) + len(`"":"",`)
+	}
+	return n
+}
