@@ -48,7 +48,7 @@ func (r *Record) buildFragments() *Fragments {
 		f.ends[i] = uint32(len(dst))
 	}
 	f.Tail = len(dst)
-	f.All = slices.Clip(appendTail(dst, r))
+	f.All = appendTail(dst, r)
 	return f
 }
 

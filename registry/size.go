@@ -65,7 +65,7 @@ func sizeMap(m map[string]string) int {
 func (r *Record) sizeJSON() int {
 	n := len(`"name":"","index":1234567890123456,"instances":[]}`) + len(r.Key.Name) +
 		sizeField("registry", r.Key.Registry) + sizeField("kind", string(r.Kind)) +
-		sizeField("revision", r.Revision.Token) + len(`,"revision":"1234567890"`) +
+		sizeRevision(r.Revision) +
 		sizeFieldMap("metadata", r.Metadata) + sizeFieldList("tags", r.Tags)
 	for i := range r.Instances {
 		n += sizeJSONInstance(&r.Instances[i]) + 1
@@ -107,13 +107,25 @@ func sizeJSONInstance(in *Instance) int {
 func sizeReach(e *Endpoint) int {
 	n := sizeField("protocol", e.Protocol) + sizeField("url", e.URL)
 	if e.Port != 0 {
-		var digits [5]byte
-		n += len(`,"port":`) + len(strconv.AppendUint(digits[:0], uint64(e.Port), 10))
+		n += len(`,"port":`) + digits(uint64(e.Port))
 	}
 	if e.TLS {
 		n += len(`,"tls":true`)
 	}
 	return n
+}
+
+func sizeRevision(r Revision) int {
+	if r.Order != 0 {
+		return len(`,"revision":""`) + digits(r.Order)
+	}
+	return sizeField("revision", r.Token)
+}
+
+// digits returns how many decimal digits n has.
+func digits(n uint64) int {
+	var buf [20]byte
+	return len(strconv.AppendUint(buf[:0], n, 10))
 }
 
 func sizeField(name, value string) int {
