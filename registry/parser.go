@@ -1,0 +1,325 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A parser walks JSON whose syntax is known to be right, and knows the path of
+// the value it stands at.
+type parser struct {
+	data []byte
+	pos  int
+	path []byte
+}
+
+// newParser returns a parser at the top value of data, or where the syntax is
+// wrong.
+func newParser(data []byte) (*parser, error) {
+	if !json.Valid(data) {
+		return nil, syntaxError(data)
+	}
+	p := &parser{data: data}
+	p.space()
+	return p, nil
+}
+
+func syntaxError(data []byte) error {
+	var v json.RawMessage
+	err := json.Unmarshal(data, &v)
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	read := string(data[:min(max(syntax.Offset, 0), int64(len(data)))])
+	line := strings.Count(read, "\n") + 1
+	column := utf8.RuneCountInString(read[strings.LastIndexByte(read, '\n')+1:])
+	return fmt.Errorf("JSON: line %d, column %d: %w", line, column, err)
+}
+
+func (p *parser) errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if len(p.path) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.path, err)
+}
+
+func (p *parser) peek() byte { return p.data[p.pos] }
+
+func (p *parser) space() {
+	for p.pos < len(p.data) && strings.IndexByte(" \t\r\n", p.data[p.pos]) >= 0 {
+		p.pos++
+	}
+}
+
+// raw steps over the value and returns its bytes as they stand.
+func (p *parser) raw() []byte {
+	start := p.pos
+	depth := 0
+	for done := false; !done; {
+		switch c := p.data[p.pos]; c {
+		case '"':
+			p.skipString()
+			done = depth == 0
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+			done = depth == 0
+		default:
+			if depth == 0 {
+				p.skipLiteral()
+				return p.data[start:p.pos]
+			}
+		}
+		p.pos++
+	}
+	return p.data[start:p.pos]
+}
+
+func (p *parser) skipString() {
+	for p.pos++; p.data[p.pos] != '"'; p.pos++ {
+		if p.data[p.pos] == '\\' {
+			p.pos++
+		}
+	}
+	p.pos++
+}
+
+// skipLiteral steps over a number, true, false or null.
+func (p *parser) skipLiteral() {
+	for p.pos < len(p.data) && strings.IndexByte(" \t\r\n,]}", p.data[p.pos]) < 0 {
+		p.pos++
+	}
+}
+
+// unquote returns the text of a JSON string.
+func (p *parser) unquote(raw []byte) string {
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner)
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return "" // its syntax is right: this cannot be
+	}
+	return s
+}
+
+// mismatch says what was expected and what stands there.
+func (p *parser) mismatch(expected string) error {
+	found := "a number"
+	switch c := p.peek(); c {
+	case '{':
+		found = "an object"
+	case '[':
+		found = "a list"
+	case '"':
+		found = "a string"
+	case 't', 'f':
+		found = "a boolean"
+	case 'n':
+		found = "null"
+	}
+	return p.errorf("%s expected, found %s", expected, found)
+}
+
+// null steps over null, which stands for an absent value.
+func (p *parser) null() bool {
+	if p.peek() != 'n' {
+		return false
+	}
+	p.skipLiteral()
+	return true
+}
+
+// members calls f at the value of each member of an object.
+func (p *parser) members(f func(key string) error) error {
+	if p.peek() != '{' {
+		return p.mismatch("an object")
+	}
+	outer := len(p.path)
+	p.pos++
+	for p.space(); p.peek() != '}'; p.space() {
+		if p.peek() == ',' {
+			p.pos++
+			p.space()
+		}
+		key := p.unquote(p.raw())
+		p.space()
+		p.pos++ // the colon
+		p.space()
+		p.push(outer, key)
+		if err := f(key); err != nil {
+			return err
+		}
+		p.path = p.path[:outer]
+	}
+	p.pos++
+	return nil
+}
+
+// push makes the member key of the value at path[:outer] the path.
+func (p *parser) push(outer int, key string) {
+	p.path = p.path[:outer]
+	if outer > 0 {
+		p.path = append(p.path, '.')
+	}
+	if len(key) > 64 {
+		key = key[:64] + "…"
+	}
+	p.path = append(p.path, key...)
+}
+
+// object calls f at the value of each member, except null ones. A member that
+// is not one of fields, or comes twice, is an error.
+func (p *parser) object(fields []string, f func(field string) error) error {
+	var seen uint64
+	return p.members(func(key string) error {
+		i := slices.Index(fields, key)
+		if i < 0 {
+			return p.unknown(key, fields)
+		}
+		if seen&(1<<i) != 0 {
+			return p.errorf("given twice")
+		}
+		seen |= 1 << i
+		if p.null() {
+			return nil
+		}
+		return f(key)
+	})
+}
+
+func (p *parser) unknown(key string, fields []string) error {
+	if near := nearest(key, fields); near != "" {
+		return p.errorf("unknown field, did you mean %s?", near)
+	}
+	return p.errorf("unknown field")
+}
+
+// array calls f at each element.
+func (p *parser) array(f func(i int) error) error {
+	if p.peek() != '[' {
+		return p.mismatch("a list")
+	}
+	outer := len(p.path)
+	p.pos++
+	p.space()
+	for i := 0; p.peek() != ']'; i++ {
+		if p.peek() == ',' {
+			p.pos++
+			p.space()
+		}
+		p.path = append(strconv.AppendInt(append(p.path[:outer], '['), int64(i), 10), ']')
+		if err := f(i); err != nil {
+			return err
+		}
+		p.space()
+	}
+	p.path = p.path[:outer]
+	p.pos++
+	return nil
+}
+
+func (p *parser) string() (string, error) {
+	if p.peek() != '"' {
+		return "", p.mismatch("a string")
+	}
+	return p.unquote(p.raw()), nil
+}
+
+func (p *parser) strings() ([]string, error) {
+	var list []string
+	err := p.array(func(int) error {
+		s, err := p.string()
+		list = append(list, s)
+		return err
+	})
+	return list, err
+}
+
+func (p *parser) bool() (bool, error) {
+	if c := p.peek(); c != 't' && c != 'f' {
+		return false, p.mismatch("true or false")
+	}
+	return string(p.raw()) == "true", nil
+}
+
+func (p *parser) number() (float64, error) {
+	if c := p.peek(); c != '-' && (c < '0' || c > '9') {
+		return 0, p.mismatch("a number")
+	}
+	text := string(p.raw())
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, p.errorf("%s is out of range", text)
+	}
+	return v, nil
+}
+
+func (p *parser) health(h *Health) error {
+	s, err := p.string()
+	if err != nil {
+		return err
+	}
+	if *h, err = ParseHealth(s); err != nil {
+		return p.errorf("%w", err)
+	}
+	return nil
+}
+
+// weight reads a number in hundredths. What takes traffic takes at least one.
+func (p *parser) weight() (uint32, error) {
+	v, err := p.number()
+	if err != nil {
+		return 0, err
+	}
+	hundredths := math.Round(v * 100)
+	if v < 0 || hundredths > math.MaxUint32 {
+		return 0, p.errorf("%v: a number from 0 to %d expected", v, math.MaxUint32/100)
+	}
+	if v > 0 && hundredths == 0 {
+		hundredths = 1
+	}
+	return uint32(hundredths), nil
+}
+
+func (p *parser) uint16() (uint16, error) {
+	v, err := p.number()
+	if err == nil && (v != math.Trunc(v) || v < 0 || v > math.MaxUint16) {
+		err = p.errorf("%v: a whole number from 0 to %d expected", v, math.MaxUint16)
+	}
+	return uint16(v), err
+}
+
+func (p *parser) milliseconds() (time.Duration, error) {
+	v, err := p.number()
+	if err == nil && (v != math.Trunc(v) || v < 0 || v > math.MaxInt64/2/1e6) {
+		err = p.errorf("%v: a whole number of milliseconds expected", v)
+	}
+	return time.Duration(v) * time.Millisecond, err
+}
+
+// time reads an RFC 3339 time as Unix ms.
+func (p *parser) time() (int64, error) {
+	s, err := p.string()
+	if err != nil || s == "" {
+		return 0, err
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.UnixMilli() <= 0 || t.UnixMilli() > maxTime {
+		return 0, p.errorf("%q: an RFC 3339 time expected, as in 2026-01-31T12:00:00Z", s)
+	}
+	return t.UnixMilli(), nil
+}
