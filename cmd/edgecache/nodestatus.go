@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/edgecache/edgecache/client"
+	"github.com/edgecache/edgecache/registry"
+	"github.com/spf13/cobra"
+)
+
+// nodeState is what `status` tells: the node and its registries.
+type nodeState struct {
+	registry.NodeStatus
+	Registries []registry.RegistryStatus `json:"registries"`
+}
+
+func statusCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Tell how the node and its registries are",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.ask(func(c *client.Client) error {
+				status, err := c.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				registries, err := c.Registries(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if g.output == "json" {
+					return g.printJSON(nodeState{status, registries})
+				}
+				printStatus(g.stdout, status)
+				return printRegistries(g.stdout, registries)
+			})
+		},
+	}
+}
+
+// printStatus writes the node in a few lines.
+func printStatus(w io.Writer, s registry.NodeStatus) {
+	state := "ready"
+	if !s.Ready {
+		state = "not ready"
+	}
+	fmt.Fprintf(w, "%s  edgecache %s, %s, up %s\n", clean(s.Node), s.Version, state, short(time.Duration(s.UptimeMS)*time.Millisecond))
+	for _, reason := range s.Degraded {
+		fmt.Fprintf(w, "degraded: %s\n", clean(reason))
+	}
+	fmt.Fprintf(w, "memory: %s, %s of %s\n", plural(s.Memory.Entries, "entry"), bytesText(s.Memory.Bytes), bytesText(s.Memory.Limit))
+	if s.Store != nil {
+		fmt.Fprintf(w, "store: %s, %s\n", s.Store.State, bytesText(s.Store.Bytes))
+	}
+	fmt.Fprintf(w, "lookups: %d hits, %d stale, %d misses, %d negative, %d errors\n",
+		s.Lookups.Hits, s.Lookups.Stale, s.Lookups.Misses, s.Lookups.Negative, s.Lookups.Errors)
+}
+
+func printRegistries(w io.Writer, registries []registry.RegistryStatus) error {
+	t := newTable("REGISTRY", "TYPE", "KIND", "STATE", "BREAKER", "ENTRIES", "WATCHES", "CALLS", "FAILURES", "LAST OK", "LAST ERROR")
+	for _, r := range registries {
+		last := ""
+		if r.LastOK != nil {
+			last = short(max(time.Since(*r.LastOK), 0)) + " ago"
+		}
+		problem := ""
+		if r.State == "down" { // an old error of a registry that is well says nothing
+			problem = clip(strings.Join(strings.Fields(r.LastError), " "), 60)
+		}
+		t.row(r.Name, r.Type, string(r.Kind), r.State, r.Breaker, strconv.Itoa(r.Services), strconv.Itoa(r.Watch.Live),
+			strconv.FormatUint(r.Calls, 10), strconv.FormatUint(r.Failures, 10), last, problem)
+	}
+	return t.print(w)
+}
