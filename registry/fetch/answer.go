@@ -192,4 +192,3 @@ func excerpt(data []byte) string {
 	}
 	return string(runes)
 }
-
