@@ -12,7 +12,7 @@ import (
 // maxEvent bounds the bytes of one event, against a runaway server.
 const maxEvent = 64 << 20
 
-var errEventTooLong = errors.New("event is longer than 64 MiB")
+var errEventTooLong = errors.New("event of the watch is too long")
 
 // A frame is one event of a text/event-stream, as it came.
 type frame struct {
@@ -28,12 +28,13 @@ type frameReader struct {
 	line   []byte
 	began  bool // the first line was read
 	skipLF bool // the line before ended with \r
+	limit  int  // bytes of one event
 	id     string
 	retry  time.Duration // what the server asked for last; 0: nothing
 }
 
 func newFrameReader(r io.Reader) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, 16<<10)}
+	return &frameReader{r: bufio.NewReaderSize(r, 16<<10), limit: maxEvent}
 }
 
 // next returns the next event. An event that the stream's end cuts off is
@@ -63,7 +64,7 @@ func (f *frameReader) next() (frame, error) {
 			if lines++; lines > 1 {
 				data.WriteByte('\n')
 			}
-			if data.Len()+len(value) > maxEvent {
+			if data.Len()+len(value) > f.limit {
 				return frame{}, errEventTooLong
 			}
 			data.WriteString(value)
@@ -101,7 +102,7 @@ func (f *frameReader) readLine() ([]byte, error) {
 				line = []byte(strings.TrimPrefix(string(line), "\ufeff"))
 			}
 			return line, nil
-		case len(f.line) >= maxEvent:
+		case len(f.line) >= f.limit:
 			return nil, errEventTooLong
 		default:
 			f.line = append(f.line, b)

@@ -65,11 +65,14 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 			if errors.Is(err, errStopped) {
 				return
 			}
-			if err = final(ctx, err); err != nil {
-				yield(Event{}, err)
+			if end := final(ctx, err); end != nil {
+				yield(Event{}, end)
 				return
 			}
-			w.failures++
+			w.failures, w.after = w.failures+1, 0
+			if p, ok := errors.AsType[*Problem](err); ok {
+				w.after = min(p.RetryAfter, lastRetry)
+			}
 		}
 	}
 }
@@ -79,8 +82,7 @@ func final(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var p *Problem
-	if errors.As(err, &p) && p.Status < 500 && p.Status != http.StatusTooManyRequests {
+	if p, ok := errors.AsType[*Problem](err); ok && p.Status < 500 && p.Status != http.StatusTooManyRequests {
 		return p
 	}
 	return nil
@@ -97,6 +99,7 @@ type watch struct {
 	yield    func(Event, error) bool
 	retry    time.Duration // the server's wish for the first pause
 	failures int           // connections lost since the last event
+	after    time.Duration // the least pause that a refusal asked for
 }
 
 // follow pauses if the last connection was lost, connects and hands over
@@ -141,7 +144,7 @@ func (w *watch) backoff() time.Duration {
 	if d > lastRetry || d <= 0 {
 		d = lastRetry
 	}
-	return d/2 + rand.N(d/2+1)
+	return max(d/2, w.after) + rand.N(d/2+1)
 }
 
 func (w *watch) connect(ctx context.Context) (*http.Response, error) {
