@@ -227,56 +227,6 @@ func checkOutage(c *checker)  { c.checkFailing("outage", c.u.Break) }
 func checkGarbage(c *checker) { c.checkFailing("garbage", c.u.Garble) }
 func checkHalf(c *checker)    { c.checkFailing("half an answer", c.u.Truncate) }
 
-// endsWithContext checks that the call fails soon after its context ended.
-func (c *checker) endsWithContext(what string, call func(context.Context) error) {
-	c.Helper()
-	for name, end := range map[string]func() (context.Context, context.CancelFunc){
-		"deadline": func() (context.Context, context.CancelFunc) {
-			return context.WithTimeout(context.Background(), 30*time.Millisecond)
-		},
-		"cancellation": func() (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancel(context.Background())
-			timer := time.AfterFunc(30*time.Millisecond, cancel)
-			return ctx, func() { timer.Stop(); cancel() }
-		},
-	} {
-		ctx, cancel := end()
-		done := make(chan error, 1)
-		go func() { done <- call(ctx) }()
-		select {
-		case err := <-done:
-			var upstream *registry.UpstreamError
-			switch {
-			case err == nil:
-				c.Errorf("%s: an answer after %s", what, name)
-			case errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrNotModified):
-				c.Errorf("%s: %s is reported as %v", what, name, err)
-			case !errors.As(err, &upstream) && !errors.Is(err, ctx.Err()):
-				c.Errorf("%s: after %s an *UpstreamError or the context's error expected, found %v", what, name, err)
-			}
-		case <-time.After(c.deadline):
-			c.u.Repair() // else Close could wait for ever
-			c.Fatalf("%s does not end with its context (%s)", what, name)
-		}
-		cancel()
-	}
-}
-
-func checkSlow(c *checker) {
-	have := c.put("web", instance(1, 8001))
-	c.u.Hang()
-	c.endsWithContext("lookup", func(ctx context.Context) error {
-		_, err := c.u.Source.Lookup(ctx, "web", nil)
-		return err
-	})
-	c.endsWithContext("conditional lookup", func(ctx context.Context) error {
-		_, err := c.u.Source.Lookup(ctx, "web", have)
-		return err
-	})
-	c.u.Repair()
-	c.found("web", nil, instance(1, 8001))
-}
-
 func checkParallel(c *checker) {
 	c.put("web", instance(1, 8001))
 	c.put("db", instance(2, 5432))
@@ -314,21 +264,24 @@ func checkParallel(c *checker) {
 func checkOwned(c *checker) {
 	want := []registry.Instance{instance(1, 8001), instance(2, 8002)}
 	c.put("web", want...)
-	var callers sync.WaitGroup
-	for range 4 { // together, so that the race detector sees shared memory
-		callers.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
-			defer cancel()
-			if rec, err := c.u.Source.Lookup(ctx, "web", nil); err == nil {
-				spoil(rec)
-			}
-		})
+	take := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
+		defer cancel()
+		if rec, err := c.u.Source.Lookup(ctx, "web", nil); err == nil {
+			spoil(rec)
+		}
 	}
-	callers.Wait()
+	take()
 	rec, err := c.lookup("web", nil)
 	if err != nil || !c.holds(rec, want...) {
 		c.Fatalf("after a caller changed its record: %s, %v", c.describe(rec), err)
 	}
+	var callers sync.WaitGroup
+	for range 4 { // together, so that the race detector sees shared memory
+		callers.Go(take)
+	}
+	callers.Wait()
+	c.found("web", nil, want...)
 }
 
 func checkRewindLookup(c *checker) {
