@@ -189,13 +189,16 @@ func appendEndpoints(dst []byte, list []Endpoint, main int) []byte {
 }
 
 func appendEndpoint(dst []byte, e *Endpoint, mainAddress string) []byte {
-	dst = append(dst, `{"name":`...)
-	dst = AppendString(dst, e.Name)
-	if e.Address != mainAddress || e.URL != "" && e.Address != "" {
-		dst = append(dst, `,"address":`...)
-		dst = AppendString(dst, e.Address)
+	start := len(dst)
+	dst = appendField(dst, "name", e.Name)
+	if e.Address != mainAddress || e.URL != "" {
+		dst = appendField(dst, "address", e.Address)
 	}
 	dst = appendReach(dst, e)
+	if len(dst) == start {
+		return append(dst, "{}"...)
+	}
+	dst[start] = '{' // where the first field's comma stood
 	return append(dst, '}')
 }
 

@@ -12,16 +12,10 @@ import (
 
 var endpointFields = []string{"name", "address", "port", "protocol", "tls", "url"}
 
-// An endpoint as written: address tells whether it is there.
-type endpoint struct {
-	Endpoint
-	address bool
-}
-
-func (p *parser) endpointList() ([]endpoint, error) {
-	var list []endpoint
+func (p *parser) endpointList() ([]Endpoint, error) {
+	var list []Endpoint
 	err := p.array(func(int) error {
-		var e endpoint
+		var e Endpoint
 		err := p.object(endpointFields, func(field string) error { return p.endpointField(&e, field) })
 		list = append(list, e)
 		return err
@@ -29,12 +23,11 @@ func (p *parser) endpointList() ([]endpoint, error) {
 	return list, err
 }
 
-func (p *parser) endpointField(e *endpoint, field string) (err error) {
+func (p *parser) endpointField(e *Endpoint, field string) (err error) {
 	switch field {
 	case "name":
 		e.Name, err = p.string()
 	case "address":
-		e.address = true
 		e.Address, err = p.string()
 	case "port":
 		e.Port, err = p.uint16()
@@ -51,12 +44,12 @@ func (p *parser) endpointField(e *endpoint, field string) (err error) {
 // unite makes one list of the flat endpoint and the list. An endpoint that gives
 // neither address nor URL has the flat one's address. The flat one is the
 // first of the list that agrees with it, or else one more.
-func (p *parser) unite(flat endpoint, list []endpoint) ([]Endpoint, error) {
+func (p *parser) unite(flat Endpoint, list []Endpoint) ([]Endpoint, error) {
 	all := make([]Endpoint, 0, len(list)+1)
 	main := -1
 	for i := range list {
-		e := list[i].Endpoint
-		if !list[i].address && e.URL == "" {
+		e := list[i]
+		if e.Address == "" && e.URL == "" {
 			e.Address = flat.Address
 		}
 		if main < 0 && flat.agrees(&e) {
@@ -66,7 +59,7 @@ func (p *parser) unite(flat endpoint, list []endpoint) ([]Endpoint, error) {
 	}
 	if main < 0 && (len(list) == 0 || flat.Port != 0 || flat.URL != "" || flat.Protocol != "" || flat.TLS) {
 		main = len(all)
-		all = append(all, flat.Endpoint)
+		all = append(all, flat)
 	}
 	if main > 0 {
 		e := all[main]
@@ -84,7 +77,7 @@ func (p *parser) unite(flat endpoint, list []endpoint) ([]Endpoint, error) {
 }
 
 // agrees reports whether e has all that the flat endpoint says.
-func (flat *endpoint) agrees(e *Endpoint) bool {
+func (flat *Endpoint) agrees(e *Endpoint) bool {
 	return (flat.Address == "" || flat.Address == e.Address) &&
 		(flat.Port == 0 || flat.Port == e.Port) &&
 		(flat.Protocol == "" || flat.Protocol == e.Protocol) &&

@@ -146,8 +146,8 @@ func (p *parser) instances() ([]Instance, error) {
 
 func (p *parser) instance() (Instance, error) {
 	in := Instance{Weight: DefaultWeight}
-	var flat endpoint
-	var list []endpoint
+	var flat Endpoint
+	var list []Endpoint
 	err := p.object(instanceFields, func(field string) (err error) {
 		switch field {
 		case "id":

@@ -42,7 +42,7 @@ func syntaxError(data []byte) error {
 	read := string(data[:min(max(syntax.Offset, 0), int64(len(data)))])
 	line := strings.Count(read, "\n") + 1
 	column := utf8.RuneCountInString(read[strings.LastIndexByte(read, '\n')+1:])
-	return fmt.Errorf("JSON: line %d, column %d: %w", line, column, err)
+	return fmt.Errorf("JSON: line %d, column %d: %w", line, max(column, 1), err)
 }
 
 func (p *parser) errorf(format string, args ...any) error {

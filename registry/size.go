@@ -96,7 +96,7 @@ func sizeJSONInstance(in *Instance) int {
 	n += len(`,"endpoints":[]`)
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
-		n += len(`{"name":""},`) + len(e.Name) + sizeReach(e)
+		n += len(`{},`) + sizeField("name", e.Name) + sizeReach(e)
 		if e.Address != main.Address || e.URL != "" {
 			n += sizeField("address", e.Address)
 		}
