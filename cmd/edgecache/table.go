@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/url"
 	"strconv"
@@ -157,10 +156,12 @@ func short(d time.Duration) string {
 		return "-" + short(-d)
 	case d < time.Millisecond:
 		return strconv.FormatInt(d.Microseconds(), 10) + "µs"
+	case d < 10*time.Millisecond:
+		return tenths(d, time.Millisecond) + "ms"
 	case d < time.Second:
 		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
 	case d < 10*time.Second:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", math.Floor(d.Seconds()*10)/10), ".0") + "s"
+		return tenths(d, time.Second) + "s"
 	case d < time.Minute:
 		return strconv.Itoa(int(d.Seconds())) + "s"
 	case d < time.Hour:
@@ -169,6 +170,11 @@ func short(d time.Duration) string {
 		return strconv.Itoa(int(d.Hours())) + "h"
 	}
 	return strconv.Itoa(int(d.Hours()/24)) + "d"
+}
+
+// tenths writes d in units, rounded down to a tenth.
+func tenths(d, unit time.Duration) string {
+	return strconv.FormatFloat(float64(d*10/unit)/10, 'f', -1, 64)
 }
 
 func milliseconds(ms float64) string { return short(time.Duration(ms * float64(time.Millisecond))) }
