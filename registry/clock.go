@@ -35,9 +35,12 @@ func NewClock(now func() time.Time, bound uint64) *Clock {
 func (c *Clock) Next(hash uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last+1, uint64(max(c.now().UnixMilli()-clockEpoch, 1)))
+	c.last = max(c.last+1, c.wall())
 	return c.last<<clockBits | hash&(1<<clockBits-1)
 }
+
+// wall returns the wall clock in ms since 2020, 1 if it stands before that.
+func (c *Clock) wall() uint64 { return uint64(max(c.now().UnixMilli()-clockEpoch, 1)) }
 
 // Observe makes all further readings lie above index, which another node gave.
 // An index more than a day ahead of the wall clock is ignored.
@@ -45,7 +48,7 @@ func (c *Clock) Observe(index uint64) {
 	ms := index >> clockBits
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ms > c.last && ms < uint64(c.now().UnixMilli()-clockEpoch)+86_400_000 {
+	if ms > c.last && ms < c.wall()+86_400_000 {
 		c.last = ms
 	}
 }

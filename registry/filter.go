@@ -7,7 +7,8 @@ import (
 
 // A Filter decides per request which of the selected instances an answer
 // holds. It may drop and reorder what is selected, and deny; it must not
-// change the record. It must be safe for concurrent use.
+// change the record. On an error it leaves sel as it was. It must be safe for
+// concurrent use.
 type Filter interface {
 	Filter(attrs Attrs, rec *Record, sel *Selection) error
 }

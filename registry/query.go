@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -19,7 +20,7 @@ type Query struct {
 }
 
 // A Select narrows a record to the instances a caller wants. The zero value
-// keeps unknown health only; use [DefaultSelect].
+// selects as [DefaultSelect] does.
 type Select struct {
 	Health  Health   // the worst health kept: passing, warning; HealthMaintenance is any
 	Tags    []string // all must match
@@ -68,8 +69,8 @@ func (s *Select) Apply(rec *Record, sel *Selection) {
 		return
 	}
 	version := s.Version
-	if version == LabelLatest && len(rec.Versions) > 0 {
-		version = rec.Latest()
+	if version == LabelLatest {
+		version = cmp.Or(rec.Latest(), LabelLatest) // a record without a latest keeps none rather than all
 	}
 	for i := range rec.Instances {
 		if s.keeps(rec, i, version) {

@@ -5,8 +5,7 @@ import (
 	"unsafe"
 )
 
-// What the runtime adds to a map: its header, and a group of eight slots for
-// every seven pairs.
+// What the runtime adds to a map: a header and groups of eight slots.
 const (
 	mapHeader = 48
 	mapGroup  = 8 + 8*int(unsafe.Sizeof([2]string{}))
@@ -53,7 +52,11 @@ func sizeMap(m map[string]string) int {
 	if m == nil {
 		return 0
 	}
-	n := mapHeader + mapGroup*(len(m)/8+1)
+	groups := 1
+	for len(m) > 8 && len(m) > 7*groups { // beyond the first, at most 7 of 8 slots are used
+		groups *= 2
+	}
+	n := mapHeader + groups*mapGroup
 	for k, v := range m {
 		n += len(k) + len(v)
 	}

@@ -21,7 +21,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	for _, u := range sizeUnits {
 		if number, ok := strings.CutSuffix(t, u.name); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-			if err != nil || n < 0 || n*u.bytes > math.MaxInt64/2 {
+			if err != nil || !(n >= 0 && n*u.bytes <= math.MaxInt64/2) {
 				break
 			}
 			*s = Size(n * u.bytes)
