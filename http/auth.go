@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/edgecache/edgecache/registry"
@@ -67,10 +68,18 @@ func (t *tokenSet) check(header []byte) (*tokenEntry, bool) {
 	return found, found != nil
 }
 
-// allows reports whether the token has the scope; "" needs none beyond being
-// valid.
+// allows reports whether the token has the scope, or one of several with
+// spaces between; "" needs none.
 func (e *tokenEntry) allows(scope string) bool {
-	return scope == "" || slices.Contains(e.scopes, scope) || slices.Contains(e.scopes, scopeAdmin)
+	if scope == "" || slices.Contains(e.scopes, scopeAdmin) {
+		return true
+	}
+	for s := range strings.FieldsSeq(scope) {
+		if slices.Contains(e.scopes, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // reaches returns an error if the selectors cover anything outside of the

@@ -65,6 +65,6 @@ func sameHost(origin, host string) bool {
 
 // isJSON reports whether the request's body says that it is JSON.
 func isJSON(ctx *fasthttp.RequestCtx) bool {
-	media, _, _ := strings.Cut(string(ctx.Request.Header.ContentType()), ";")
+	media, _, _ := strings.Cut(asString(ctx.Request.Header.ContentType()), ";")
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }
