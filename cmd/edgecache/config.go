@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/edgecache/edgecache/cache"
+	httpd "github.com/edgecache/edgecache/http"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A Config is the whole configuration. Its sections are the Options of the
+// packages that they configure.
+type Config struct {
+	Node       nodeOptions        `yaml:"node"`
+	HTTP       httpd.Options      `yaml:"http"`
+	Admin      httpd.AdminOptions `yaml:"admin"`
+	Cache      cache.Options      `yaml:"cache"`
+	Log        logOptions         `yaml:"log"`
+	Tracing    tracingOptions     `yaml:"tracing"`
+	Registries []registryConfig   `yaml:"registries"`
+}
+
+// nodeOptions are the config section `node`.
+type nodeOptions struct {
+	Name       string        `yaml:"name"` // "": the host's
+	Region     string        `yaml:"region"`
+	Zone       string        `yaml:"zone"`
+	DataDir    string        `yaml:"data_dir"`
+	ReadyAfter time.Duration `yaml:"ready_after"`
+}
+
+func defaultConfig() *Config {
+	return &Config{
+		Node:    nodeOptions{DataDir: "./data", ReadyAfter: 30 * time.Second},
+		HTTP:    httpd.Defaults(),
+		Admin:   httpd.AdminDefaults(),
+		Cache:   cache.Defaults(),
+		Log:     logOptions{Level: "info", Format: "text"},
+		Tracing: tracingOptions{Sample: 0.01},
+	}
+}
+
+// A configSource says where a configuration comes from: --set over the
+// environment over the file over defaults.
+type configSource struct {
+	file    string   // "": none
+	environ []string // NAME=value
+	sets    []string // key=value
+}
+
+// load reads and validates the configuration. Warnings are for the log; the
+// error tells all mistakes at once.
+func (s configSource) load() (cfg *Config, warnings []string, err error) {
+	var text []byte
+	if s.file != "" {
+		if text, err = os.ReadFile(s.file); err != nil {
+			return nil, nil, fmt.Errorf("configuration: %w", err)
+		}
+	}
+	return s.parse(text)
+}
+
+// parse is load for the text of the file.
+func (s configSource) parse(text []byte) (*Config, []string, error) {
+	m := newMistakes(s.file, text)
+	cfg := defaultConfig()
+	decodeYAML(m, text, reflect.ValueOf(cfg), "")
+	warnings := applyEnviron(m, cfg, s.environ)
+	applySets(m, cfg, s.sets)
+	if s.file == "" && len(cfg.Registries) == 0 {
+		cfg.Registries = []registryConfig{servicesRegistry()}
+	}
+	cfg.complete()
+	unread := len(m.found)
+	cfg.validate(m)
+	m.found = append(m.found[:unread:unread], slices.DeleteFunc(m.found[unread:], m.found[:unread].explain)...)
+	if err := m.err(); err != nil {
+		return nil, warnings, err
+	}
+	return cfg, warnings, nil
+}
+
+// decodeYAML reads one YAML document into v.
+func decodeYAML(m *mistakes, text []byte, v reflect.Value, path string) {
+	file, err := parseYAML(text)
+	if err != nil {
+		if e, ok := errors.AsType[yaml.Error](err); ok {
+			m.at(path, e.GetToken(), "%s", e.GetMessage())
+			return
+		}
+		m.at(path, nil, "%s", err)
+		return
+	}
+	d := &decoder{mistakes: m, anchors: map[string]ast.Node{}}
+	for i, doc := range file.Docs {
+		switch {
+		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
+		case i > 0:
+			m.at(path, doc.Body.GetToken(), "one document expected, this is another")
+		default:
+			d.decode(doc.Body, v, path)
+		}
+	}
+}
+
+// parseYAML turns a panic of the parser, which reads what a user wrote, into
+// an error.
+func parseYAML(text []byte) (file *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("not readable as YAML: %v", r)
+		}
+	}()
+	return parser.ParseBytes(text, 0)
+}
+
+// complete fills in what depends on the machine.
+func (c *Config) complete() {
+	if c.Node.Name == "" {
+		host, _ := os.Hostname() // without one the node is "local"
+		c.Node.Name = labelOf(host)
+	}
+}
+
+// labelOf makes a name of [a-z0-9.-] of a host name.
+func labelOf(host string) string {
+	label := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(host))
+	if label = label[:min(len(label), 63)]; label == "" {
+		return "local"
+	}
+	return label
+}
+
+func (c *Config) validate(m *mistakes) {
+	m.section("node", c.Node.Validate())
+	m.section("http", c.HTTP.Validate())
+	m.section("admin", c.Admin.Validate())
+	m.section("cache", c.Cache.Validate())
+	m.section("log", c.Log.Validate())
+	m.section("tracing", c.Tracing.Validate())
+	c.validateRegistries(m)
+	for i, t := range c.Admin.Tokens {
+		c.validateToken(m, fmt.Sprintf("admin.tokens[%d].registries", i), t)
+	}
+	if c.HTTP.Listen == c.Admin.Listen && !strings.HasSuffix(c.HTTP.Listen, ":0") {
+		m.add("admin.listen", "%s is http.listen too; another port expected", c.Admin.Listen)
+	}
+}
+
+func (c *Config) validateToken(m *mistakes, key string, t httpd.Token) {
+	for _, name := range t.Registries {
+		if !slices.ContainsFunc(c.Registries, func(r registryConfig) bool { return r.Name == name }) {
+			m.add(key, "there is no registry %q", name)
+		}
+	}
+}
+
+// Validate returns all mistakes at once.
+func (o nodeOptions) Validate() error {
+	var errs []error
+	if err := registry.CheckLabel(o.Name); err != nil {
+		errs = append(errs, fmt.Errorf("name: %w", err))
+	}
+	if o.ReadyAfter < 0 {
+		errs = append(errs, fmt.Errorf("ready_after: %s is negative", o.ReadyAfter))
+	}
+	return errors.Join(errs...)
+}

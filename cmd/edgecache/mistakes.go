@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/token"
+)
+
+// mistakes gathers all that is wrong with a configuration, to tell it in one
+// message.
+type mistakes struct {
+	file  string   // "": there is none
+	lines []string // of the file
+	found found
+	keys  map[string]position // where each key's value stands in the file
+	from  map[string]string   // key: the environment variable or flag that set it
+}
+
+type mistake struct {
+	key, text string
+	position
+}
+
+type found []mistake
+
+// explain reports whether e follows from what was found in the same key, in
+// one that it is part of, or in a part of it.
+func (f found) explain(e mistake) bool {
+	return slices.ContainsFunc(f, func(known mistake) bool {
+		return known.key != "" && (within(e.key, known.key) || within(known.key, e.key))
+	})
+}
+
+// within reports whether key is outer or a part of it.
+func within(key, outer string) bool {
+	rest, ok := strings.CutPrefix(key, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// A position is a place in the file; Line 0 is none.
+type position struct{ line, column int }
+
+func newMistakes(file string, text []byte) *mistakes {
+	return &mistakes{
+		file: file, lines: strings.Split(string(text), "\n"),
+		keys: map[string]position{}, from: map[string]string{},
+	}
+}
+
+// at adds a mistake at a token of the file; nil: somewhere.
+func (m *mistakes) at(key string, t *token.Token, format string, args ...any) {
+	m.found = append(m.found, mistake{key, fmt.Sprintf(format, args...), positionOf(t)})
+}
+
+// add adds a mistake of a key, wherever it was set.
+func (m *mistakes) add(key, format string, args ...any) {
+	where := position{}
+	for k := key; ; {
+		if source, ok := m.from[k]; ok {
+			key = source + ": " + key
+			break
+		}
+		if p, ok := m.keys[k]; ok {
+			where = p
+			break
+		}
+		cut := strings.LastIndexAny(k, ".[")
+		if cut < 0 {
+			break
+		}
+		k = k[:cut]
+	}
+	m.found = append(m.found, mistake{key, fmt.Sprintf(format, args...), where})
+}
+
+// seen notes where the value of a key stands.
+func (m *mistakes) seen(key string, t *token.Token) { m.keys[key] = positionOf(t) }
+
+var leadingKey = regexp.MustCompile(`^([a-z_0-9]+(?:\[\d+\])*(?:\.[^:\s]+)*): `)
+
+// section adds the mistakes that a package found in its section. Each begins
+// with its key below the section.
+func (m *mistakes) section(key string, err error) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			m.section(key, e)
+		}
+		return
+	}
+	text := err.Error()
+	if found := leadingKey.FindStringSubmatch(text); found != nil {
+		key, text = join(key, found[1]), text[len(found[0]):]
+	}
+	m.add(key, "%s", text)
+}
+
+func positionOf(t *token.Token) position {
+	if t == nil || t.Position == nil {
+		return position{}
+	}
+	return position{t.Position.Line, t.Position.Column}
+}
+
+// err returns all mistakes in the order of the file, or nil.
+func (m *mistakes) err() error {
+	if len(m.found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(m.found, func(a, b mistake) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
+	m.found = slices.Compact(m.found)
+	var b strings.Builder
+	noun := "1 mistake"
+	if n := len(m.found); n > 1 {
+		noun = fmt.Sprintf("%d mistakes", n)
+	}
+	fmt.Fprintf(&b, "configuration: %s", noun)
+	for _, e := range m.found {
+		b.WriteString("\n" + m.render(e))
+	}
+	return errors.New(b.String())
+}
+
+// render writes a mistake with its line and a caret below it.
+func (m *mistakes) render(e mistake) string {
+	text := e.text
+	if e.key != "" {
+		text = e.key + ": " + text
+	}
+	if e.line < 1 || e.line > len(m.lines) {
+		return text
+	}
+	line := strings.TrimRight(m.lines[e.line-1], "\r")
+	runes := []rune(line)
+	pad := make([]rune, 0, e.column)
+	for _, r := range runes[:min(max(e.column-1, 0), len(runes))] {
+		if r != '\t' {
+			r = ' '
+		}
+		pad = append(pad, r)
+	}
+	gutter := fmt.Sprintf("%5d | ", e.line)
+	return fmt.Sprintf("%s:%d:%d: %s\n%s%s\n%s%s^", m.file, e.line, e.column, text,
+		gutter, line, strings.Repeat(" ", len(gutter)), string(pad))
+}
+
+// laterSections are what the interface knows and this version does not have.
+var laterSections = []string{"gossip", "store", "dns", "xds", "plugins", "filters", "consul"}
+
+// unknownKey says that a key is unknown, and which one may have been meant.
+func unknownKey(path, key string, known []string) string {
+	if path == "" && slices.Contains(laterSections, key) {
+		return "not in this version"
+	}
+	best, distance := "", len(key)/3+2
+	for _, k := range known {
+		if d := editDistance(key, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("unknown key; did you mean %s?", best)
+	}
+	return "unknown key; known here: " + strings.Join(known, ", ")
+}
+
+// editDistance counts the bytes to insert, delete or replace between a and b.
+func editDistance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// liveKeys are what a reload changes; a key stands for all below it too.
+var liveKeys = []string{
+	"registries", "cache", "log", "admin.tokens",
+	"http.tokens", "http.cors", "http.zones", "http.limits", "http.max_age",
+}
+
+// reload reads the configuration again and makes it take effect as a whole.
+// An error changes nothing.
+func (n *node) reload(ctx context.Context) error {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	if err := n.swap(ctx); err != nil {
+		n.reloads.refused.Add(1)
+		return err
+	}
+	n.reloads.done.Add(1)
+	return nil
+}
+
+// swap builds everything aside and then takes it over.
+func (n *node) swap(ctx context.Context) error {
+	cfg, warnings, err := n.source.load()
+	if err != nil {
+		return err
+	}
+	if err := refuseChanges(n.config, cfg); err != nil {
+		return err
+	}
+	regs, built, err := n.build(cfg)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, closeSources(built, n.built))
+	}
+	if err := n.server.SetLive(cfg.HTTP, cfg.Admin); err != nil {
+		return errors.Join(err, closeSources(built, n.built))
+	}
+	if err := n.cache.Reload(regs, cfg.Cache.Policy); err != nil {
+		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin), closeSources(built, n.built))
+	}
+	n.handler.apply(cfg.Log)
+	n.config, n.built = cfg, built
+	n.setNames(cfg)
+	for _, w := range warnings {
+		n.log.Warn(w)
+	}
+	return nil
+}
+
+// refuseChanges returns an error that names each changed key that a reload
+// cannot change.
+func refuseChanges(old, next *Config) error {
+	was := map[string]any{}
+	for _, l := range old.leaves() {
+		was[l.path] = l.value.Interface()
+	}
+	var errs []error
+	for _, l := range next.leaves() {
+		if !isLive(l.path) && !reflect.DeepEqual(was[l.path], l.value.Interface()) {
+			errs = append(errs, fmt.Errorf("%s: changed from %v to %v; this needs a restart", l.path, was[l.path], l.value.Interface()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func isLive(path string) bool {
+	return slices.ContainsFunc(liveKeys, func(live string) bool {
+		return path == live || strings.HasPrefix(path, live+".")
+	})
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/cache"
+	httpd "github.com/edgecache/edgecache/http"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A node is the running program: the only place where the packages meet.
+type node struct {
+	source  configSource
+	handler *logHandler
+	log     *slog.Logger
+	tracing *tracing
+	cache   *cache.Cache
+	server  *httpd.Server
+	metrics *metrics
+	started time.Time
+	options nodeOptions
+	names   atomic.Pointer[[]string] // of the registries, in config order
+	reloads reloads
+
+	reloading sync.Mutex // one reload at a time; protects the fields below
+	config    *Config
+	built     map[string]builtSource
+}
+
+// A builtSource is a source and the configuration it was made of.
+type builtSource struct {
+	config registryConfig
+	source source
+}
+
+// newNode makes all parts. Nothing runs until open.
+func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error) {
+	n := &node{
+		source: from, handler: handler, log: slog.New(handler),
+		started: time.Now(), options: cfg.Node, config: cfg,
+	}
+	n.setNames(cfg)
+	var err error
+	if n.tracing, err = newTracing(cfg.Tracing, cfg.Node.Name, n.log); err != nil {
+		return nil, err
+	}
+	regs, built, err := n.build(cfg)
+	if err != nil {
+		return nil, errors.Join(err, n.tracing.close())
+	}
+	n.built = built
+	opts := cfg.Cache
+	opts.Registries, opts.Node, opts.ReadyAfter = regs, cfg.Node.Name, cfg.Node.ReadyAfter
+	opts.Logger, opts.Trace = n.log, n.tracing.trace
+	if n.cache, err = cache.New(opts); err != nil {
+		return nil, errors.Join(err, closeSources(built, nil), n.tracing.close())
+	}
+	if n.server, err = httpd.New(cfg.HTTP, cfg.Admin, n.deps()); err != nil {
+		return nil, errors.Join(err, closeSources(built, nil), n.tracing.close())
+	}
+	n.metrics = newMetrics(n)
+	return n, nil
+}
+
+// deps are the functions that the server calls.
+func (n *node) deps() httpd.Deps {
+	return httpd.Deps{
+		Answerer: &registry.Answerer{Engine: n.cache},
+		Control:  n.cache,
+		Node:     n.options.Name, Version: version(), Zone: n.options.Zone,
+		RegistryNames: func() []string { return *n.names.Load() },
+		Status:        n.status,
+		Members:       n.members,
+		Registries:    n.cache.Registries,
+		Ready:         n.cache.Ready,
+		Reload:        n.reload,
+		Metrics:       func(w io.Writer) error { return n.metrics.write(w) },
+		Trace:         n.tracing.trace,
+		Logger:        n.log,
+	}
+}
+
+// open starts the cache and then the listeners.
+func (n *node) open() error {
+	if err := n.cache.Open(); err != nil {
+		return err
+	}
+	return explainListen(n.server.Open())
+}
+
+// drain is unready for http.drain, or until ctx ends, and then closes.
+func (n *node) drain(ctx context.Context) error {
+	return errors.Join(n.server.Drain(ctx), n.close())
+}
+
+// close stops all parts in reverse and waits for them.
+func (n *node) close() error {
+	return errors.Join(n.server.Close(), n.cache.Close(), n.tracing.close())
+}
+
+// build makes the registries of a configuration. A source whose configuration
+// is unchanged is used again, so that its watches go on.
+func (n *node) build(cfg *Config) ([]cache.Registry, map[string]builtSource, error) {
+	regs := make([]cache.Registry, 0, len(cfg.Registries))
+	built := make(map[string]builtSource, len(cfg.Registries))
+	p := parts{log: n.log, trace: n.tracing.trace, inject: n.tracing.inject}
+	for i := range cfg.Registries {
+		r := &cfg.Registries[i]
+		reg := r.registry()
+		if open := adapters()[r.Type].open; open != nil {
+			b := n.built[r.Name]
+			if b.source == nil || !reflect.DeepEqual(b.config, *r) {
+				src, err := open(r, p)
+				if err != nil {
+					return nil, nil, errors.Join(fmt.Errorf("registry %s: %w", r.Name, err), closeSources(built, n.built))
+				}
+				b = builtSource{*r, src}
+			}
+			built[r.Name] = b
+			reg.Source, reg.Identity = b.source, b.source.Identity()
+		}
+		regs = append(regs, reg)
+	}
+	return regs, built, nil
+}
+
+func (n *node) setNames(cfg *Config) {
+	names := make([]string, len(cfg.Registries))
+	for i := range cfg.Registries {
+		names[i] = cfg.Registries[i].Name
+	}
+	n.names.Store(&names)
+}
+
+// closeSources closes the sources that are not in keep too.
+func closeSources(built, keep map[string]builtSource) error {
+	var errs []error
+	for name, b := range built {
+		if keep[name].source != b.source {
+			errs = append(errs, b.source.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// registry returns what the cache needs to know of the entry, without source.
+func (r *registryConfig) registry() cache.Registry {
+	reg := cache.Registry{
+		Name: r.Name, Type: r.Type, Kind: r.Kind, Services: r.Services, Ask: r.Ask,
+		Watch: r.Watch, Timeout: r.Timeout, Retries: r.Retries, Rate: r.Rate,
+		FailOnDown: r.OnDown == "fail", Overrides: r.Overrides,
+	}
+	switch {
+	case len(r.Warm) == 1 && r.Warm[0] == "all":
+		reg.WarmAll = true
+	case len(r.Warm) == 1 && r.Warm[0] == "watched": // known only to a node that kept it on disk
+	default:
+		reg.Warm = r.Warm
+	}
+	if merge, ok := r.options.(*mergeOptions); ok {
+		reg.Of = merge.Of
+	}
+	return reg
+}
