@@ -1,0 +1,4 @@
+package consul
+
+// ParseHealth is open to fuzzing.
+var ParseHealth = parseHealth
