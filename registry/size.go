@@ -5,45 +5,49 @@ import (
 	"unsafe"
 )
 
-// What the runtime adds to a map: a header and groups of eight slots.
+// What the runtime allocates for a map: a header and groups of eight slots, and
+// a table around the groups if there are several.
 const (
 	mapHeader = 48
-	mapGroup  = 8 + 8*int(unsafe.Sizeof([2]string{}))
+	mapGroup  = 288 // 8 + 8 pairs of strings, in the allocator's size class
+	mapTable  = 64
 )
 
 // Size returns the bytes that the record is charged in a memory budget: itself,
 // its strings and documents, and its JSON form whether built or not, so that a
 // hit never changes it. It is an estimate, made without building anything.
 func (r *Record) Size() int {
-	n := int(unsafe.Sizeof(*r)) +
-		len(r.Key.Registry) + len(r.Key.Name) + len(r.MediaType) + len(r.Revision.Token) +
-		len(r.Document) + sizeTexts(r.Tags) + sizeMap(r.Metadata)
+	n := int(unsafe.Sizeof(*r)) + sizeText(r.Key.Registry) + sizeText(r.Key.Name) + sizeText(r.MediaType) +
+		sizeText(r.Revision.Token) + len(r.Document) + sizeTexts(r.Tags) + sizeMap(r.Metadata)
 	for i := range r.Instances {
 		n += sizeInstance(&r.Instances[i])
 	}
 	for i := range r.Versions {
 		v := &r.Versions[i]
-		n += int(unsafe.Sizeof(*v)) + len(v.Version) + len(v.Status) + len(v.Document) + len(v.MediaType) +
+		n += int(unsafe.Sizeof(*v)) + sizeText(v.Version) + sizeText(v.Status) + len(v.Document) + sizeText(v.MediaType) +
 			sizeTexts(v.Labels) + sizeMap(v.Metadata)
 	}
-	fragments := int(unsafe.Sizeof(Fragments{})) + len(`W/"0123456789abcdef"`) + 16 + 4*len(r.Instances)
+	fragments := int(unsafe.Sizeof(Fragments{})) + sizeText(`W/"0123456789abcdef"`) + 16 + 4*len(r.Instances)
 	return n + fragments + r.sizeJSON()
 }
 
 func sizeInstance(in *Instance) int {
-	n := int(unsafe.Sizeof(*in)) + len(in.ID) + len(in.Version) + len(in.Node) + len(in.Region) + len(in.Zone) +
-		sizeTexts(in.Tags) + sizeMap(in.Metadata)
+	n := int(unsafe.Sizeof(*in)) + sizeText(in.ID) + sizeText(in.Version) + sizeText(in.Node) + sizeText(in.Region) +
+		sizeText(in.Zone) + sizeTexts(in.Tags) + sizeMap(in.Metadata)
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
-		n += int(unsafe.Sizeof(*e)) + len(e.Name) + len(e.Protocol) + len(e.Address) + len(e.URL)
+		n += int(unsafe.Sizeof(*e)) + sizeText(e.Name) + sizeText(e.Protocol) + sizeText(e.Address) + sizeText(e.URL)
 	}
 	return n
 }
 
+// sizeText returns what the bytes of a string take, in whole words.
+func sizeText(s string) int { return (len(s) + 7) &^ 7 }
+
 func sizeTexts(list []string) int {
 	n := 0
 	for _, s := range list {
-		n += int(unsafe.Sizeof(s)) + len(s)
+		n += int(unsafe.Sizeof(s)) + sizeText(s)
 	}
 	return n
 }
@@ -57,8 +61,11 @@ func sizeMap(m map[string]string) int {
 		groups *= 2
 	}
 	n := mapHeader + groups*mapGroup
+	if groups > 1 {
+		n += mapTable
+	}
 	for k, v := range m {
-		n += len(k) + len(v)
+		n += sizeText(k) + sizeText(v)
 	}
 	return n
 }
