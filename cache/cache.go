@@ -1,0 +1,224 @@
+// Package cache is the engine: it answers lookups from memory, decides how
+// fresh an answer is, fills and refreshes entries from their registries,
+// protects the registries, and applies invalidations.
+//
+// # Order
+//
+// Everything that decides whether an answer may be served is ordered by one
+// counter, the position, under one lock, the order lock: an invalidation takes
+// the next position, marks what it covers and voids the flights it covers; a
+// fetch reads the position before it is sent and is judged by it when it ends.
+// No clock takes part in that. A hit takes no lock: it reads the entry's mark
+// and compares one counter.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A Cache is one node's cache. It implements [registry.Engine] and
+// [registry.Sink]. It owns the sources of its registries and closes those that
+// have a Close method.
+type Cache struct {
+	opts  Options
+	clock *registry.Clock
+	mem   *memory
+	subs  *subscriptions
+	times timekeeper
+	stats counters
+
+	ups     atomic.Pointer[upstreams]
+	journal Journal
+
+	order   sync.Mutex // the order lock: protects the fields below, flights, and what mem holds
+	gens    generations
+	flights map[registry.Key]*flight
+	closed  bool
+
+	refresher     refresher
+	loads         loads
+	confirmations confirmations
+	derived       *derivedTable
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// New returns a cache over the given registries. It starts nothing.
+func New(o Options) (*Cache, error) {
+	o = o.withDefaults()
+	if err := errors.Join(o.Validate(), checkRegistries(o.Registries)); err != nil {
+		return nil, err
+	}
+	mem, err := newMemory(o.Memory, o.NegativeShare)
+	if err != nil {
+		return nil, fmt.Errorf("memory tier: %w", err)
+	}
+	c := &Cache{opts: o, clock: o.Clock, mem: mem, journal: o.Journal, flights: map[registry.Key]*flight{}}
+	c.times.init()
+	if c.journal == nil {
+		c.journal = newMemoryJournal()
+	}
+	c.gens = newGenerations(c.journal.Position())
+	c.subs = newSubscriptions()
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	if c.derived, err = newDerivedTable(o.Memory); err != nil {
+		return nil, fmt.Errorf("memory tier: %w", err)
+	}
+	var all []*upstream
+	for _, r := range o.Registries {
+		all = append(all, c.newUpstream(r, o.Policy))
+	}
+	c.use(assemble(all))
+	c.refresher.init(c)
+	return c, nil
+}
+
+// use makes a set of registries the current one.
+func (c *Cache) use(us *upstreams) {
+	derives := len(us.order) > 1 || len(us.order) != len(us.all)
+	c.derived.enable(derives)
+	c.mem.reserve(c.derived.limit())
+	c.ups.Store(us)
+}
+
+// Open starts the first load, the watches and the background refresh.
+func (c *Cache) Open() error {
+	if err := c.journal.Generations(c.restore); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	c.wg.Go(func() { c.times.follow(c.ctx) })
+	c.wg.Go(c.refresher.run)
+	c.wg.Go(c.sweepWatches)
+	c.start(c.ups.Load().all)
+	c.loads.first(c)
+	return nil
+}
+
+// start begins what follows registries without being asked: watches of
+// everything, and name lists.
+func (c *Cache) start(all []*upstream) {
+	for _, u := range all {
+		if u.merges() || !u.Watch {
+			continue
+		}
+		if u.can.WatchAll {
+			c.watchAll(u)
+		}
+		if u.can.WatchList {
+			c.wg.Go(func() { c.followList(u) })
+		}
+	}
+}
+
+// Close ends all flights, watches and subscriptions, waits for them and closes
+// the sources. Lookups fail from then on, except for hits.
+func (c *Cache) Close() error {
+	c.order.Lock()
+	c.closed = true
+	c.order.Unlock()
+	c.stop()
+	c.wg.Wait()
+	c.subs.notifyAll()
+	var errs []error
+	for _, u := range c.ups.Load().all {
+		errs = append(errs, closeSource(u.Source))
+	}
+	return errors.Join(errs...)
+}
+
+func closeSource(s registry.Source) error {
+	if closer, ok := s.(interface{ Close() error }); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// now returns the cache time.
+func (c *Cache) now() time.Duration { return c.times.now() }
+
+// view returns what an entry is good for and how old it is.
+func (c *Cache) view(u *upstream, e *entry, now time.Duration) (state, time.Duration) {
+	if newest := u.newest.Load(); e.checked.Load() < newest {
+		c.order.Lock()
+		e.raise(c.gens.covering(e.key, tagsOf(e.rec), e.began))
+		c.order.Unlock()
+		e.checked.Store(newest)
+	}
+	if e.rec == nil && e.failure != nil {
+		return stateExpired, 0
+	}
+	cond := condition{windows: e.windows, mode: e.mode(), absent: e.rec == nil,
+		kept: e.empties > 0, behind: e.behind > 0, age: now - e.confirmed}
+	if e.watch != nil {
+		cond.age = now - e.base()
+		cond.live = e.provisional == 0 && e.watch.live(now)
+	}
+	cond.age = max(cond.age, 0)
+	return cond.state(), cond.age
+}
+
+// Lookup implements [registry.Engine].
+func (c *Cache) Lookup(ctx context.Context, q *registry.Query) (registry.Answer, error) {
+	now := c.now()
+	us := c.ups.Load()
+	until := now + q.Timeout
+	if q.Timeout <= 0 {
+		until = now + maxLookup
+	}
+	if q.Registry == "" {
+		if len(us.order) == 1 && !us.order[0].merges() {
+			return c.lookupIn(ctx, us.order[0], q, now, until)
+		}
+		return c.resolve(ctx, us.order, q, now, until)
+	}
+	u := us.byName[q.Registry]
+	switch {
+	case u == nil:
+		return registry.Answer{}, &registry.LookupError{Name: q.Name, Err: registry.ErrNoRegistry}
+	case u.merges():
+		return c.resolve(ctx, u.self[:], q, now, until)
+	}
+	return c.lookupIn(ctx, u, q, now, until)
+}
+
+// maxLookup bounds a lookup that has no timeout of its own.
+const maxLookup = time.Minute
+
+// lookupIn answers from one registry that is not a merge.
+func (c *Cache) lookupIn(ctx context.Context, u *upstream, q *registry.Query, now, until time.Duration) (registry.Answer, error) {
+	if !u.covers(q.Kind, q.Name) {
+		c.stats.negative.Add(1)
+		return registry.Answer{Hit: true, Kind: u.Kind}, &registry.LookupError{Name: q.Name, Err: registry.ErrNotFound}
+	}
+	var f found
+	c.one(ctx, u, q, now, until, &f)
+	a := f.answer(u)
+	c.stats.count(&f)
+	if f.class == classFound {
+		return a, nil
+	}
+	a.Record = nil
+	return a, f.failure(q.Name, u.Name)
+}
+
+// registryChanged follows a breaker: with it the answer of a name that several
+// registries know may change.
+func (c *Cache) registryChanged(u *upstream, up bool) {
+	if up {
+		c.opts.Logger.Info("registry up", "registry", u.Name)
+	} else {
+		c.opts.Logger.Warn("registry down", "registry", u.Name, "err", u.guard.status().lastErr)
+	}
+	if len(c.ups.Load().order) > 1 || len(u.Of) > 0 {
+		c.subs.notifyAll()
+	}
+}

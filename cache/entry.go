@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// An entry is what is known of a key: a record, a proof of absence, or a
+// failure to find out. What a fetch changes is never changed in place: a
+// confirmation makes a new entry. Times are cache time, see Cache.now.
+type entry struct {
+	key   registry.Key
+	rec   *registry.Record // sealed; nil: absent, or failed
+	index uint64           // when the answer last changed
+	began uint64           // position before its fetch was sent
+	size  uint32           // bytes charged in memory
+
+	windows
+	confirmed time.Duration // start of the last fetch that confirmed it
+	watch     *watch        // confirms it while live; nil: none
+
+	empties     int           // unconfirmed empty answers in a row: rec is kept against them
+	emptySince  time.Duration // when the first of them came
+	provisional int           // times the registry answered the same after an invalidation
+	behind      time.Duration // since when the registry answers older than known; 0: it does not
+
+	failure  *registry.UpstreamError // of the last fetch; nil: it succeeded
+	fails    int                     // failed fetches in a row
+	failedAt time.Duration
+	nextTry  time.Duration // no fetch before, unless the registry came back
+
+	mark       atomic.Uint32 // strictest registry.Mode of what covers it
+	checked    atomic.Uint64 // wide generations up to here are in mark
+	used       atomic.Int64  // cache time of the last lookup
+	hits       atomic.Uint64
+	refreshing atomic.Bool  // a refresh ahead was started
+	due        atomic.Int64 // cache time of its item in the refresher; 0: none
+}
+
+// absent reports whether e proves absence.
+func (e *entry) absent() bool { return e.rec == nil && e.failure == nil }
+
+// mode returns the strictest mode of what covers the entry.
+func (e *entry) mode() registry.Mode { return registry.Mode(e.mark.Load()) }
+
+// raise makes the entry at least as bad as m.
+func (e *entry) raise(m registry.Mode) {
+	for {
+		old := e.mark.Load()
+		if old >= uint32(m) || e.mark.CompareAndSwap(old, uint32(m)) {
+			return
+		}
+	}
+}
+
+// touch counts a lookup that the entry answered.
+func (e *entry) touch(now time.Duration) {
+	e.hits.Add(1)
+	// One store a millisecond is enough to know what is in use, and keeps the
+	// cache line of a hot entry shared.
+	if last := e.used.Load(); int64(now)-last > int64(time.Millisecond) {
+		e.used.Store(int64(now))
+	}
+}
+
+// succeed returns a copy of e, for a caller that holds the order lock and
+// changes part of it before it replaces e.
+func (e *entry) succeed() *entry {
+	n := &entry{key: e.key, rec: e.rec, index: e.index, began: e.began, size: e.size, windows: e.windows,
+		confirmed: e.confirmed, watch: e.watch, empties: e.empties, emptySince: e.emptySince,
+		provisional: e.provisional, behind: e.behind, failure: e.failure, fails: e.fails,
+		failedAt: e.failedAt, nextTry: e.nextTry}
+	n.mark.Store(e.mark.Load())
+	n.checked.Store(e.checked.Load())
+	n.use(e)
+	return n
+}
+
+// use carries the counters of use over from the entry that n replaces.
+func (e *entry) use(old *entry) {
+	e.used.Store(old.used.Load())
+	e.hits.Store(old.hits.Load())
+	e.due.Store(old.due.Load())
+}
+
+// base returns when the registry last confirmed the entry: by a fetch, or by a
+// sign of life of the gap-free watch on it.
+func (e *entry) base() time.Duration {
+	if e.watch == nil {
+		return e.confirmed
+	}
+	return max(e.confirmed, e.watch.lastSign())
+}
+
+const (
+	entryOverhead   = 360 // bytes of the entry itself, its node in memory and its place in the refresher
+	maxEntryCharged = 1<<32 - 1
+)
+
+// charge returns the bytes that an entry of this key and record costs.
+func charge(k registry.Key, rec *registry.Record) uint32 {
+	n := entryOverhead + len(k.Name)
+	if rec != nil {
+		n += rec.Size()
+	}
+	return uint32(min(n, maxEntryCharged))
+}

@@ -1,0 +1,259 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A flight is one fetch of one key that all callers who came before its end
+// share, except those who came after an invalidation that voids it.
+type flight struct {
+	up      *upstream
+	key     registry.Key
+	began   uint64        // position when it started
+	started time.Duration // cache time when it started
+	done    chan struct{} // closed after the result was stored
+	cancel  context.CancelFunc
+
+	// The order lock protects the fields below until done is closed.
+	waiters int
+	voided  bool // an invalidation came: nobody may join any more
+	out     outcome
+}
+
+// An outcome is what a fetch led to.
+type outcome struct {
+	entry     *entry // what is known now; nil: nothing, or nothing that may be served
+	err       *registry.UpstreamError
+	result    string // as in registry.ReportItem
+	retries   int
+	stored    bool
+	fwdStatus int
+}
+
+// join returns the flight that fetches a key, starting it if there is none.
+// A flight that started before notBefore is returned with ok false: the caller
+// waits for its end and joins again. The caller leaves what it joined.
+func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore time.Duration) (f *flight, collapsed, ok bool) {
+	key := registry.Key{Registry: u.Name, Name: name}
+	c.order.Lock()
+	defer c.order.Unlock()
+	if f := c.flights[key]; f != nil {
+		f.waiters++
+		return f, true, f.started >= notBefore
+	}
+	key.Name = strings.Clone(name)
+	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1}
+	if c.closed {
+		f.out.err = &registry.UpstreamError{Registry: u.Name, Err: errClosed, Harmless: true}
+		close(f.done)
+		f.cancel = func() {}
+		return f, false, true
+	}
+	held := c.mem.peek(key)
+	var invalidated registry.Mode
+	if held != nil {
+		invalidated = max(held.mode(), c.gens.covering(key, tagsOf(held.rec), held.began))
+	}
+	flying, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.fillBudget())
+	unhook := context.AfterFunc(c.ctx, cancel)
+	f.cancel = cancel
+	if invalidated > registry.ModeNone {
+		flying = registry.ReadThrough(flying)
+	}
+	c.flights[key] = f
+	c.wg.Go(func() {
+		defer func() { unhook(); cancel() }()
+		c.run(flying, f, held, invalidated)
+	})
+	return f, false, true
+}
+
+// leave takes a caller off a flight. A voided flight that nobody waits for is
+// cancelled: its result would not be used. Any other one goes on.
+func (c *Cache) leave(f *flight) {
+	c.order.Lock()
+	f.waiters--
+	abandoned := f.voided && f.waiters == 0
+	c.order.Unlock()
+	if abandoned {
+		f.cancel()
+	}
+}
+
+var errClosed = errors.New("the cache is closed")
+
+// fillBudget bounds one flight: all its calls and the pauses between them.
+func (u *upstream) fillBudget() time.Duration {
+	return time.Duration(u.Retries+1) * (u.Timeout + retryPause<<u.Retries)
+}
+
+const retryPause = 50 * time.Millisecond
+
+func tagsOf(rec *registry.Record) []string {
+	if rec == nil {
+		return nil
+	}
+	return rec.Tags
+}
+
+// run fetches and stores. It ends the flight.
+func (c *Cache) run(ctx context.Context, f *flight, held *entry, invalidated registry.Mode) {
+	ctx, end := c.opts.Trace.Start(ctx, "fill", f.key)
+	var have *registry.Record
+	if held != nil && invalidated < registry.ModeHard {
+		have = held.rec
+	}
+	f.settleWith(c, c.fetch(ctx, f, have), have)
+	if err := f.out.err; err != nil {
+		end(err)
+	} else {
+		end(nil)
+	}
+	close(f.done)
+}
+
+// A reply is what the registry said.
+type reply struct {
+	rec      *registry.Record
+	absent   bool
+	meant    bool   // of absent: said deliberately, need not be confirmed
+	watch    *watch // that said it; nil: a fetch did
+	same     bool   // it is still what we have
+	err      *registry.UpstreamError
+	asked    time.Duration // when the call that said it started
+	received time.Duration
+	retries  int
+}
+
+// fetch asks the registry, again after failures that may pass.
+func (c *Cache) fetch(ctx context.Context, f *flight, have *registry.Record) reply {
+	u := f.up
+	for try := 0; ; try++ {
+		r := c.ask(ctx, u, f.key.Name, have)
+		r.retries = try
+		if r.err == nil || try == u.Retries || !passing(r.err) || ctx.Err() != nil {
+			return r
+		}
+		pause := time.NewTimer(jittered(retryPause << try))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return r
+		}
+	}
+}
+
+// passing reports whether a failure may be over in a moment.
+func passing(err *registry.UpstreamError) bool {
+	if err.Harmless || err.RetryAfter > 0 {
+		return false
+	}
+	return err.Status < 400 || err.Status == 408 || err.Status >= 500
+}
+
+// ask makes one call under the guard.
+func (c *Cache) ask(ctx context.Context, u *upstream, name string, have *registry.Record) reply {
+	r := reply{asked: c.now()}
+	if ok, in := u.guard.allow(r.asked); !ok {
+		r.err = &registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}
+		return r
+	}
+	if err := u.guard.wait(ctx); err != nil {
+		r.err = &registry.UpstreamError{Registry: u.Name, Err: err, Harmless: true}
+		u.guard.done(c.now(), r.err)
+		return r
+	}
+	call, cancel := context.WithTimeout(ctx, u.Timeout)
+	defer cancel()
+	r.asked = c.now()
+	rec, err := u.Source.Lookup(call, u.upstreamName(name), have)
+	switch {
+	case err == nil && rec != nil:
+		r.rec = rec
+	case errors.Is(err, registry.ErrNotModified) && have != nil:
+		r.same = true
+	case errors.Is(err, registry.ErrNotFound):
+		r.absent = true
+	default:
+		r.err = c.upstreamError(call, u, err)
+	}
+	r.received = c.now()
+	u.guard.done(r.received, r.err)
+	c.stats.countFill(&r)
+	return r
+}
+
+var errNoAnswer = errors.New("the adapter returned neither a record nor an error")
+
+// upstreamError gives any failure of a source the form that the guard and the
+// caller read.
+func (c *Cache) upstreamError(call context.Context, u *upstream, err error) *registry.UpstreamError {
+	if err == nil {
+		err = errNoAnswer
+	}
+	out := registry.UpstreamError{Err: err}
+	if up, ok := errors.AsType[*registry.UpstreamError](err); ok {
+		out = *up
+	}
+	out.Registry = u.Name
+	if errors.Is(call.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		out.Timeout, out.Harmless = true, false
+	}
+	if errors.Is(call.Err(), context.Canceled) {
+		out.Harmless = true // we gave up, not the registry
+	}
+	return &out
+}
+
+// await waits for a flight until the caller's time is up. It reports whether
+// the flight ended.
+func (c *Cache) await(ctx context.Context, f *flight, until time.Duration) bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+	}
+	left := until - c.now()
+	if left <= 0 {
+		return false
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// fetchNow joins or starts a flight that is no older than notBefore and waits
+// for it until the given cache time. ended is false if the time was up first.
+func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, notBefore, until time.Duration) (out outcome, collapsed, ended bool) {
+	for {
+		f, collapsed, ok := c.join(ctx, u, name, notBefore)
+		ended := c.await(ctx, f, until)
+		c.leave(f)
+		switch {
+		case !ended:
+			return outcome{}, collapsed, false
+		case ok && (f.out.entry != nil || f.out.err != nil):
+			return f.out, collapsed, true
+		}
+		// It began too early, or a hard invalidation voided it: what it
+		// found may not be served, so start anew.
+	}
+}
+
+// fetchSoon starts a flight unless one is under way, and does not wait.
+func (c *Cache) fetchSoon(u *upstream, name string) {
+	f, _, _ := c.join(c.ctx, u, name, 0)
+	c.leave(f)
+}

@@ -1,0 +1,170 @@
+package cache
+
+import (
+	"github.com/edgecache/edgecache/registry"
+)
+
+// The most generations kept of single keys, and of tags and prefixes.
+const (
+	maxKeyGenerations  = 65536
+	maxWideGenerations = 65536
+)
+
+// A generation is, by mode, the position of the newest invalidation of one
+// selector.
+type generation [registry.ModeHard + 1]uint64
+
+// over returns the strictest mode whose invalidation came after began.
+func (g *generation) over(began uint64) registry.Mode {
+	for m := registry.ModeHard; m > registry.ModeNone; m-- {
+		if g[m] > began {
+			return m
+		}
+	}
+	return registry.ModeNone
+}
+
+func (g *generation) newest() uint64 {
+	return max(g[registry.ModeSoft], g[registry.ModeVerify], g[registry.ModeHard])
+}
+
+// scoped is a tag, a prefix or (text "") a whole registry; registry "" is any.
+type scoped struct{ registry, text string }
+
+// generations remember which invalidations were applied, so that what was
+// fetched before them can be told. The order lock protects them.
+type generations struct {
+	position uint64 // of the newest invalidation applied
+	floor    uint64 // a fill that began below cannot be judged any more
+
+	keys     map[registry.Key]*generation
+	keyOrder []keyPosition // oldest first; an outdated pair is skipped
+
+	tags, prefixes, whole map[scoped]*generation
+	lengths               map[int]int // how many prefixes have this length
+}
+
+type keyPosition struct {
+	key      registry.Key
+	position uint64
+}
+
+func newGenerations(position uint64) generations {
+	return generations{
+		position: position,
+		keys:     map[registry.Key]*generation{},
+		tags:     map[scoped]*generation{}, prefixes: map[scoped]*generation{}, whole: map[scoped]*generation{},
+		lengths: map[int]int{},
+	}
+}
+
+// next takes a position.
+func (g *generations) next() uint64 {
+	g.position++
+	return g.position
+}
+
+// raiseKey notes that k was invalidated at position.
+func (g *generations) raiseKey(k registry.Key, m registry.Mode, position uint64) {
+	gen := g.keys[k]
+	if gen == nil {
+		gen = new(generation)
+		g.keys[k] = gen
+	}
+	gen[m] = max(gen[m], position)
+	g.keyOrder = append(g.keyOrder, keyPosition{k, position})
+	for len(g.keys) > maxKeyGenerations || len(g.keyOrder) > 4*maxKeyGenerations {
+		oldest := g.keyOrder[0]
+		g.keyOrder = g.keyOrder[1:]
+		if old := g.keys[oldest.key]; old != nil && old.newest() == oldest.position {
+			delete(g.keys, oldest.key)
+			g.floor = max(g.floor, oldest.position)
+		}
+	}
+}
+
+// raiseWide notes that a tag, prefix, registry or all was invalidated.
+func (g *generations) raiseWide(s registry.Selector, m registry.Mode, position uint64) {
+	table, at := g.whole, scoped{registry: s.Key.Registry}
+	switch {
+	case s.Tag != "":
+		table, at.text = g.tags, s.Tag
+	case s.Prefix != "":
+		table, at.text = g.prefixes, s.Prefix
+		if g.prefixes[at] == nil {
+			g.lengths[len(s.Prefix)]++
+		}
+	}
+	gen := table[at]
+	if gen == nil {
+		gen = new(generation)
+		table[at] = gen
+	}
+	gen[m] = max(gen[m], position)
+}
+
+// covering returns the strictest mode of what was applied to the key and tags
+// after began.
+func (g *generations) covering(k registry.Key, tags []string, began uint64) registry.Mode {
+	if began >= g.position {
+		return registry.ModeNone
+	}
+	m := g.covered(scoped{}, g.whole, began)
+	m = max(m, g.covered(scoped{registry: k.Registry}, g.whole, began))
+	if gen := g.keys[k]; gen != nil {
+		m = max(m, gen.over(began))
+	}
+	if len(g.tags) > 0 {
+		for _, t := range tags {
+			m = max(m, g.covered(scoped{"", t}, g.tags, began), g.covered(scoped{k.Registry, t}, g.tags, began))
+		}
+	}
+	for n := range g.lengths {
+		if n <= len(k.Name) {
+			p := k.Name[:n]
+			m = max(m, g.covered(scoped{"", p}, g.prefixes, began), g.covered(scoped{k.Registry, p}, g.prefixes, began))
+		}
+	}
+	return m
+}
+
+func (g *generations) covered(at scoped, table map[scoped]*generation, began uint64) registry.Mode {
+	if gen := table[at]; gen != nil {
+		return gen.over(began)
+	}
+	return registry.ModeNone
+}
+
+// full reports whether the tag and prefix tables must be swept.
+func (g *generations) full() bool { return len(g.tags)+len(g.prefixes) > maxWideGenerations }
+
+// median returns a position that about half of the tag and prefix generations
+// are not above.
+func (g *generations) median() uint64 {
+	lowest := g.position
+	for _, table := range []map[scoped]*generation{g.tags, g.prefixes} {
+		for _, gen := range table {
+			lowest = min(lowest, gen.newest())
+		}
+	}
+	return lowest + (g.position-lowest)/2
+}
+
+// dropWide forgets tag and prefix generations up to a position, after every
+// entry was checked against them; fills older than now are refused from now on.
+func (g *generations) dropWide(upTo uint64) {
+	for at, gen := range g.tags {
+		if gen.newest() <= upTo {
+			delete(g.tags, at)
+		}
+	}
+	for at, gen := range g.prefixes {
+		if gen.newest() <= upTo {
+			delete(g.prefixes, at)
+			if g.lengths[len(at.text)]--; g.lengths[len(at.text)] == 0 {
+				delete(g.lengths, len(at.text))
+			}
+		}
+	}
+	g.floor = max(g.floor, g.next())
+}

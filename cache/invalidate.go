@@ -1,0 +1,258 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// Invalidate implements [registry.Sink]: it applies inv here, gives it its id
+// and returns once it is logged. What the caller looks up from then on is not
+// older than inv.
+func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) error {
+	if len(inv.Selectors) == 0 || inv.Mode == registry.ModeNone {
+		return errors.New("invalidation: a mode and at least one selector expected")
+	}
+	for _, s := range inv.Selectors {
+		if s.Key.Registry != "" && c.ups.Load().byName[s.Key.Registry] == nil {
+			return fmt.Errorf("invalidation: %w: %q", registry.ErrNoRegistry, s.Key.Registry)
+		}
+	}
+	began := c.now()
+	inv.At = time.Now().UnixMilli()
+	position, del := c.Apply(inv)
+	err := c.journal.Append(inv, position, del)
+	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: []string{}, Fenced: []string{}, Pending: []string{}}
+	if err != nil {
+		conf.Pending = append(conf.Pending, c.opts.Node)
+	} else {
+		conf.Confirmed = append(conf.Confirmed, c.opts.Node)
+	}
+	conf.ElapsedMS = milliseconds(c.now() - began)
+	c.confirmations.put(conf, c.now())
+	if c.opts.Cluster != nil {
+		c.opts.Cluster.Publish(inv, nil)
+	}
+	return err
+}
+
+// Apply takes a position for inv, marks what it covers and voids the flights
+// it covers, all at once, without logging or sending it. It returns the
+// position and the keys to delete from disk in the same batch as the log.
+func (c *Cache) Apply(inv *registry.Invalidation) (position uint64, del []registry.Key) {
+	us := c.ups.Load()
+	c.order.Lock()
+	position = c.gens.next()
+	for _, s := range inv.Selectors {
+		if s.ByKey() {
+			del = c.applyKey(us, s, inv.Mode, position, del)
+		} else {
+			c.applyWide(us, s, inv.Mode, position)
+		}
+		for _, u := range us.all {
+			if s.Key.Registry == "" || s.Key.Registry == u.Name || contains(us.byName[s.Key.Registry], u) {
+				u.list.void.Store(position)
+			}
+		}
+	}
+	full := c.gens.full()
+	c.order.Unlock()
+	c.stats.invalidations.Add(1)
+	if full {
+		c.sweepGenerations()
+	}
+	c.subs.notifyCovered(func(registryName, name string) bool {
+		for _, s := range inv.Selectors {
+			if registryName == "" {
+				registryName = s.Key.Registry
+			}
+			// Tags are known per record only: whoever follows looks again.
+			if s.Tag != "" || s.Covers(registry.Key{Registry: registryName, Name: name}, nil) {
+				return true
+			}
+		}
+		return false
+	})
+	return position, del
+}
+
+// contains reports whether merge is a merge with the part u.
+func contains(merge, u *upstream) bool {
+	if merge == nil {
+		return false
+	}
+	for _, p := range merge.parts {
+		if p == u {
+			return true
+		}
+	}
+	return false
+}
+
+// applyKey marks one name in one registry, a merge's parts or all.
+func (c *Cache) applyKey(us *upstreams, s registry.Selector, m registry.Mode, position uint64, del []registry.Key) []registry.Key {
+	for _, u := range us.all {
+		if u.merges() || s.Key.Registry != "" && s.Key.Registry != u.Name && !contains(us.byName[s.Key.Registry], u) {
+			continue
+		}
+		key := registry.Key{Registry: u.Name, Name: strings.Clone(s.Key.Name)}
+		c.gens.raiseKey(key, m, position)
+		c.voidLocked(key)
+		if e := c.mem.peek(key); e != nil {
+			e.raise(m)
+		}
+		del = append(del, key)
+	}
+	return del
+}
+
+// voidLocked takes the flight of a key off the table: who comes later starts
+// anew.
+func (c *Cache) voidLocked(key registry.Key) {
+	if f := c.flights[key]; f != nil {
+		c.voidFlight(key, f)
+	}
+}
+
+func (c *Cache) voidFlight(key registry.Key, f *flight) {
+	f.voided = true
+	delete(c.flights, key)
+	c.stats.voided.Add(1)
+	if f.waiters == 0 {
+		f.cancel()
+	}
+}
+
+// applyWide raises a tag, prefix, registry or all: entries are judged by it
+// when they are next looked at. Tags of what is being fetched are not known
+// yet, so every flight that might be covered is voided.
+func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, position uint64) {
+	merge := us.byName[s.Key.Registry]
+	if merge != nil && merge.merges() {
+		for _, part := range merge.parts {
+			narrowed := s
+			narrowed.Key.Registry = part.Name
+			c.applyWide(us, narrowed, m, position)
+		}
+		return
+	}
+	c.gens.raiseWide(s, m, position)
+	for key, f := range c.flights {
+		if s.Tag != "" && (s.Key.Registry == "" || s.Key.Registry == key.Registry) || s.Covers(key, nil) {
+			c.voidFlight(key, f)
+		}
+	}
+	for _, u := range us.all {
+		if s.Key.Registry == "" || s.Key.Registry == u.Name {
+			u.newest.Store(position)
+		}
+	}
+}
+
+// sweepGenerations judges every entry by the older half of the tag and prefix
+// generations and forgets them.
+func (c *Cache) sweepGenerations() {
+	c.order.Lock()
+	upTo := c.gens.median()
+	c.order.Unlock()
+	for e := range c.mem.all() {
+		c.order.Lock()
+		e.raise(c.gens.covering(e.key, tagsOf(e.rec), e.began))
+		c.order.Unlock()
+	}
+	c.order.Lock()
+	c.gens.dropWide(upTo)
+	c.order.Unlock()
+}
+
+// restore raises a generation that was logged before a restart.
+func (c *Cache) restore(s registry.Selector, m registry.Mode, position uint64) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	c.gens.position = max(c.gens.position, position)
+	if s.ByKey() {
+		c.gens.raiseKey(s.Key, m, position)
+		return
+	}
+	c.gens.raiseWide(s, m, position)
+	for _, u := range c.ups.Load().all {
+		if s.Key.Registry == "" || s.Key.Registry == u.Name {
+			u.newest.Store(max(u.newest.Load(), position))
+		}
+	}
+}
+
+// Upsert implements [registry.Sink].
+func (c *Cache) Upsert(_ context.Context, rec *registry.Record) error {
+	u := c.ups.Load().byName[rec.Key.Registry]
+	if u == nil || u.merges() {
+		return fmt.Errorf("upsert %s: %w", rec.Key, registry.ErrNoRegistry)
+	}
+	if err := registry.CheckName(rec.Key.Name); err != nil {
+		return fmt.Errorf("upsert: %w", err)
+	}
+	c.offer(u, nil, rec.Key.Name, rec, c.now(), c.position())
+	return nil
+}
+
+// Await returns who confirmed an invalidation at the given level, at the
+// latest when ctx ends; then it returns ctx's error too.
+func (c *Cache) Await(_ context.Context, id string, _ registry.Level) (registry.Confirmation, error) {
+	conf, ok := c.confirmations.get(id, c.now())
+	if !ok {
+		return conf, fmt.Errorf("invalidation %s: %w", id, registry.ErrNotFound)
+	}
+	return conf, nil
+}
+
+// Confirmation returns who confirmed an invalidation; false an hour later, or
+// if there was none of that id.
+func (c *Cache) Confirmation(id string) (registry.Confirmation, bool) {
+	return c.confirmations.get(id, c.now())
+}
+
+const (
+	confirmationsKept = time.Hour
+	maxConfirmations  = 65536
+)
+
+// confirmations keep who confirmed what, for an hour.
+type confirmations struct {
+	mu    sync.Mutex // protects the fields below
+	byID  map[string]keptConfirmation
+	order []string // oldest first
+}
+
+type keptConfirmation struct {
+	registry.Confirmation
+	until time.Duration
+}
+
+func (cs *confirmations) put(conf registry.Confirmation, now time.Duration) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.byID == nil {
+		cs.byID = map[string]keptConfirmation{}
+	}
+	for len(cs.order) > 0 && (len(cs.order) >= maxConfirmations || cs.byID[cs.order[0]].until < now) {
+		delete(cs.byID, cs.order[0])
+		cs.order = cs.order[1:]
+	}
+	cs.byID[conf.ID] = keptConfirmation{conf, now + confirmationsKept}
+	cs.order = append(cs.order, conf.ID)
+}
+
+func (cs *confirmations) get(id string, now time.Duration) (registry.Confirmation, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	kept, ok := cs.byID[id]
+	if !ok || kept.until < now {
+		return registry.Confirmation{}, false
+	}
+	return kept.Confirmation, true
+}

@@ -1,0 +1,262 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// perRegistry is how many keys of one registry a load fetches at a time.
+const perRegistry = 16
+
+// loads are the first load and refreshes: one at a time, the newest report is
+// kept.
+type loads struct {
+	mu      sync.Mutex // protects the fields below
+	report  registry.Report
+	done    chan struct{} // closed when the load ends; nil: none ran yet
+	loaded  bool          // the first load is over
+	started time.Duration
+}
+
+// first loads what the configuration names for the start.
+func (l *loads) first(c *Cache) {
+	l.started = c.now()
+	warms := false
+	for _, u := range c.ups.Load().all {
+		warms = warms || u.WarmAll || len(u.Warm) > 0
+	}
+	if !warms {
+		l.loaded = true
+		return
+	}
+	done := l.begin(c.now())
+	c.wg.Go(func() {
+		c.load(c.ctx, c.warmTargets)
+		l.end(c, done)
+	})
+}
+
+func (l *loads) begin(now time.Duration) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = make(chan struct{})
+	l.report = registry.Report{ID: fmt.Sprintf("%x", rand.Uint64()), Started: time.Now().UTC(), Running: true,
+		Services: []registry.ReportItem{}}
+	return l.done
+}
+
+func (l *loads) add(item registry.ReportItem) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report.Services = append(l.report.Services, item)
+}
+
+func (l *loads) end(c *Cache, done chan struct{}) {
+	l.mu.Lock()
+	l.report.Running = false
+	l.report.ElapsedMS = milliseconds(time.Since(l.report.Started))
+	slices.SortFunc(l.report.Services, func(a, b registry.ReportItem) int {
+		return strings.Compare(a.Registry+"\x00"+a.Name, b.Registry+"\x00"+b.Name)
+	})
+	failed := 0
+	for _, s := range l.report.Services {
+		if s.Result == "failed" {
+			failed++
+		}
+	}
+	l.loaded = true
+	services := len(l.report.Services)
+	l.mu.Unlock()
+	c.opts.Logger.Info("load ended", "services", services, "failed", failed)
+	close(done)
+}
+
+// A target is one key to load.
+type target struct {
+	u    *upstream
+	name string
+}
+
+// load fetches what targets yields, in parallel, within each registry's bound.
+func (c *Cache) load(ctx context.Context, targets func(ctx context.Context, yield func(target))) {
+	var wg sync.WaitGroup
+	slots := map[*upstream]chan struct{}{}
+	var seen = map[registry.Key]bool{}
+	targets(ctx, func(t target) {
+		key := registry.Key{Registry: t.u.Name, Name: t.name}
+		if seen[key] || ctx.Err() != nil {
+			return
+		}
+		seen[key] = true
+		slot := slots[t.u]
+		if slot == nil {
+			slot = make(chan struct{}, perRegistry)
+			slots[t.u] = slot
+		}
+		wg.Go(func() {
+			slot <- struct{}{}
+			defer func() { <-slot }()
+			if ctx.Err() == nil {
+				c.loads.add(c.refreshNow(ctx, t.u, t.name))
+			}
+		})
+	})
+	wg.Wait()
+}
+
+// warmTargets yields what is to be loaded at the start. A list that cannot be
+// had is asked for again until it can, so that a node may start before its
+// registry does.
+func (c *Cache) warmTargets(ctx context.Context, yield func(target)) {
+	for _, u := range c.ups.Load().all {
+		for _, name := range u.Warm {
+			yield(target{u, name})
+		}
+	}
+	for _, u := range c.ups.Load().all {
+		if !u.WarmAll || !u.can.List {
+			continue
+		}
+		for fails := 1; u.list.snap.Load() == nil && ctx.Err() == nil; fails++ {
+			c.loadList(ctx, u, c.now()+u.fillBudget())
+			if u.list.snap.Load() == nil && !pause(ctx, backoff(u.policy.Recheck, fails)) {
+				return
+			}
+		}
+		if s := u.list.snap.Load(); s != nil {
+			for _, name := range s.names {
+				yield(target{u, name})
+			}
+		}
+	}
+}
+
+// Refresh fetches now what the selectors cover of what is listed or cached,
+// and returns the report: whole, or still running if ctx ends first. A call
+// while a load runs joins it.
+func (c *Cache) Refresh(ctx context.Context, selectors []registry.Selector) (registry.Report, error) {
+	c.loads.mu.Lock()
+	done := c.loads.done
+	running := c.loads.report.Running
+	c.loads.mu.Unlock()
+	if !running {
+		done = c.loads.begin(c.now())
+		started := c.spawn(func() {
+			c.load(c.ctx, func(ctx context.Context, yield func(target)) { c.refreshTargets(ctx, selectors, yield) })
+			c.loads.end(c, done)
+		})
+		if !started {
+			return registry.Report{}, errClosed
+		}
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	r, _ := c.Report()
+	return r, nil
+}
+
+// spawn starts a goroutine that Close waits for; false after Close began.
+func (c *Cache) spawn(f func()) bool {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if c.closed {
+		return false
+	}
+	c.wg.Go(f)
+	return true
+}
+
+func (c *Cache) refreshTargets(ctx context.Context, selectors []registry.Selector, yield func(target)) {
+	us := c.ups.Load()
+	wide := false
+	for _, s := range selectors {
+		if !s.ByKey() {
+			wide = true
+			continue
+		}
+		for _, u := range us.all {
+			if !u.merges() && u.covers("", s.Key.Name) && (s.Key.Registry == "" || s.Key.Registry == u.Name || contains(us.byName[s.Key.Registry], u)) {
+				yield(target{u, s.Key.Name})
+			}
+		}
+	}
+	if !wide {
+		return
+	}
+	covered := func(u *upstream, name string, tags []string) bool {
+		for _, s := range selectors {
+			key := registry.Key{Registry: u.Name, Name: name}
+			if m := us.byName[s.Key.Registry]; contains(m, u) {
+				key.Registry = m.Name
+			}
+			if s.Covers(key, tags) {
+				return true
+			}
+		}
+		return false
+	}
+	for e := range c.mem.all() {
+		if u := us.byName[e.key.Registry]; u != nil && covered(u, e.key.Name, tagsOf(e.rec)) {
+			yield(target{u, e.key.Name})
+		}
+	}
+	for _, u := range us.all {
+		if u.merges() || !u.can.List {
+			continue
+		}
+		c.loadList(ctx, u, c.now()+u.Timeout)
+		if s := u.list.snap.Load(); s != nil {
+			for _, name := range s.names {
+				if covered(u, name, nil) {
+					yield(target{u, name})
+				}
+			}
+		}
+	}
+}
+
+// Report returns a copy of the report of the last load; false before the
+// first.
+func (c *Cache) Report() (registry.Report, bool) {
+	l := &c.loads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.report
+	r.Services = slices.Clone(r.Services)
+	if r.Services == nil {
+		r.Services = []registry.ReportItem{}
+	}
+	if r.Running {
+		r.ElapsedMS = milliseconds(time.Since(r.Started))
+	}
+	return r, l.done != nil
+}
+
+// Ready reports whether the first load is over or has had its time, and what
+// is degraded.
+func (c *Cache) Ready() (ready bool, degraded []string) {
+	now := c.now()
+	l := &c.loads
+	l.mu.Lock()
+	ready = l.loaded || c.opts.ReadyAfter > 0 && now-l.started >= c.opts.ReadyAfter
+	l.mu.Unlock()
+	for _, u := range c.ups.Load().all {
+		if s := u.guard.status(); s.breaker != "closed" {
+			reason := "registry " + u.Name + " down"
+			if s.lastOK >= 0 {
+				reason += " " + (now - s.lastOK).Round(time.Second).String()
+			}
+			degraded = append(degraded, reason)
+		}
+	}
+	return ready, degraded
+}

@@ -1,0 +1,248 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// class says what one registry contributes to a lookup.
+type class uint8
+
+const (
+	classDown class = iota
+	classAbsent
+	classFound
+)
+
+// found is what one registry says of a name.
+type found struct {
+	class     class
+	entry     *entry           // of found and absent; nil for an absence by name list
+	rec       *registry.Record // of found
+	index     uint64
+	age, ttl  time.Duration
+	stale     bool
+	hit       bool
+	stored    bool
+	collapsed bool
+	fwdStatus int
+	details   registry.Details
+	err       error // of down: an *UpstreamError or a sentinel
+	retryIn   time.Duration
+}
+
+// one answers from one registry that is not a merge.
+func (c *Cache) one(ctx context.Context, u *upstream, q *registry.Query, now, until time.Duration, f *found) {
+	e := c.mem.get(registry.Key{Registry: u.Name, Name: q.Name})
+	if e == nil {
+		c.miss(ctx, u, q, nil, stateExpired, now, until, f)
+		return
+	}
+	st, age := c.view(u, e, now)
+	if st == stateFresh && (q.MaxAge < 0 || age <= q.MaxAge && q.MaxAge > 0) {
+		e.touch(now)
+		f.serve(e, st, age)
+		f.hit = true
+		if f.ttl < time.Duration(float64(e.ttl)*float64(u.policy.RefreshAhead)) && e.rec != nil {
+			c.refreshAhead(u, e, now)
+		}
+		return
+	}
+	e.used.Store(int64(now))
+	if st < stateExpired && (q.MaxAge < 0 || age <= q.MaxAge && q.MaxAge > 0) {
+		c.stale(ctx, u, q, e, st, age, now, until, f)
+		return
+	}
+	c.miss(ctx, u, q, e, st, now, until, f)
+}
+
+// serve fills f from an entry in a state that may be served.
+func (f *found) serve(e *entry, st state, age time.Duration) {
+	f.class, f.entry, f.rec, f.index, f.age = classFound, e, e.rec, e.index, age
+	f.stale = st != stateFresh
+	f.ttl = e.ttl - age
+	if e.watch != nil && !f.stale {
+		f.ttl = max(f.ttl, e.watch.left(e.base()+age))
+	}
+	if e.rec == nil {
+		f.class = classAbsent
+		f.details |= registry.DetailNegative
+	}
+	if f.stale && f.ttl > 0 {
+		f.ttl = 0 // stale by an invalidation, not by age
+	}
+	if e.mode() > registry.ModeNone {
+		f.details |= registry.DetailInvalidated
+	}
+	if e.empties > 0 {
+		f.details |= registry.DetailEmptyUnconfirmed
+	}
+}
+
+// stale answers from an entry that may be served stale, fetching as its state
+// asks for.
+func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *entry, st state, age, now, until time.Duration, f *found) {
+	serve := func(d registry.Details) {
+		e.touch(now)
+		f.serve(e, st, age)
+		f.hit, f.stale = true, true
+		f.details |= d
+	}
+	switch {
+	case q.OnlyCached:
+		serve(0)
+		return
+	case e.empties > 0 && now < e.nextTry:
+		serve(0) // the refresher asks again in its own time
+		return
+	case u.failing(e, now):
+		serve(registry.DetailSIE)
+		return
+	case u.guard.open.Load():
+		if u.guard.retryIn(now) <= time.Millisecond {
+			c.fetchSoon(u, e.key.Name) // the probe
+		}
+		serve(registry.DetailSIE)
+		return
+	}
+	wait := until
+	if st == stateStale {
+		wait = min(until, now+u.policy.Verify)
+		if u.policy.Verify == 0 || e.mode() == registry.ModeSoft {
+			c.fetchSoon(u, e.key.Name)
+			serve(registry.DetailSWR)
+			return
+		}
+	}
+	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, 0, wait)
+	switch {
+	case ended && out.err == nil && c.landed(u, out, f):
+		f.collapsed = collapsed
+	case ended:
+		serve(registry.DetailSIE)
+	case st == stateStale:
+		serve(registry.DetailSWR | registry.DetailVerifyTimeout)
+	default:
+		serve(registry.DetailSIE | registry.DetailVerifyTimeout)
+	}
+}
+
+// landed fills f from the result of a flight; false if nothing of it may be
+// served.
+func (c *Cache) landed(u *upstream, out outcome, f *found) bool {
+	e := out.entry
+	if e == nil || e.rec == nil && e.failure != nil {
+		return false
+	}
+	now := c.now()
+	st, age := c.view(u, e, now)
+	if st == stateExpired && (e.rec != nil || e.mode() == registry.ModeHard) {
+		return false
+	}
+	e.touch(now)
+	f.serve(e, st, age)
+	f.stored, f.fwdStatus = out.stored, out.fwdStatus
+	return true
+}
+
+// miss answers where nothing held may be served as it is: the registry is
+// asked, and what is held is the last resort if it is too old only for q.
+func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *entry, st state, now, until time.Duration, f *found) {
+	usable := e != nil && st < stateExpired // but older than q allows
+	if !usable && u.list.lacks(q.Name, now) {
+		f.class, f.hit, f.index = classAbsent, true, u.list.indexNow()
+		f.details |= registry.DetailNegative
+		return
+	}
+	switch {
+	case q.OnlyCached && usable:
+		f.fail(registry.ErrTooOld, 0)
+		return
+	case q.OnlyCached:
+		f.fail(registry.ErrNotCached, 0)
+		return
+	case u.failing(e, now):
+		f.fail(e.failure, e.nextTry-now)
+		f.tooOld(usable)
+		return
+	}
+	if in := u.guard.retryIn(now); in > time.Millisecond {
+		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}, in)
+		f.tooOld(usable)
+		return
+	}
+	var notBefore time.Duration
+	if usable {
+		notBefore = now - q.MaxAge
+	}
+	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, notBefore, until)
+	switch {
+	case !ended:
+		err := &registry.UpstreamError{Registry: u.Name, Timeout: true, Err: errors.New("no answer within the lookup's time")}
+		f.fail(err, 0)
+		f.tooOld(usable)
+	case out.err != nil:
+		f.fwdStatus = out.err.Status
+		f.fail(out.err, out.err.RetryAfter)
+		f.tooOld(usable)
+	case c.landed(u, out, f):
+		f.collapsed = collapsed
+	default:
+		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errors.New("invalidated while it was fetched")}, 0)
+	}
+}
+
+func (f *found) fail(err error, retryIn time.Duration) {
+	f.class, f.err, f.retryIn = classDown, err, max(retryIn, 0)
+}
+
+// tooOld says that an answer was at hand, but older than the query allows.
+func (f *found) tooOld(usable bool) {
+	if usable {
+		f.err = errors.Join(registry.ErrTooOld, f.err)
+	}
+}
+
+// answer returns f as the engine's answer.
+func (f *found) answer(u *upstream) registry.Answer {
+	return registry.Answer{Record: f.rec, Kind: u.Kind, Index: f.index, Age: f.age, TTL: f.ttl, Stale: f.stale,
+		Hit: f.hit, Stored: f.stored, Collapsed: f.collapsed, FwdStatus: f.fwdStatus, Details: f.details}
+}
+
+// outcome returns what the registry said, for problems.
+func (f *found) outcome(name string) registry.Outcome {
+	switch f.class {
+	case classFound:
+		return registry.Outcome{Registry: name, Outcome: "found"}
+	case classAbsent:
+		return registry.Outcome{Registry: name, Outcome: "absent"}
+	}
+	return registry.Outcome{Registry: name, Outcome: "down", Err: f.err}
+}
+
+// failure returns f, which is not found, as a lookup's error.
+func (f *found) failure(name, registryName string) error {
+	return &registry.LookupError{Name: strings.Clone(name), Err: f.sentinel(), RetryAfter: f.retryIn,
+		Registries: []registry.Outcome{f.outcome(registryName)}}
+}
+
+// sentinel returns the error of the registry package that says why f is not
+// found.
+func (f *found) sentinel() error {
+	if f.class == classAbsent {
+		return registry.ErrNotFound
+	}
+	for _, s := range []error{registry.ErrTooOld, registry.ErrNotCached} {
+		if errors.Is(f.err, s) {
+			return s
+		}
+	}
+	if up, ok := errors.AsType[*registry.UpstreamError](f.err); ok && up.Timeout {
+		return registry.ErrRegistryTimeout
+	}
+	return registry.ErrRegistryFailed
+}

@@ -1,0 +1,118 @@
+package cache
+
+import (
+	"iter"
+	"sync/atomic"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// memory is the memory tier: entries within a budget in bytes. Proofs of
+// absence and failures have a bounded share of it to themselves, so that
+// invented names evict no real one.
+type memory struct {
+	records   *otter.Cache[registry.Key, *entry]
+	negatives *otter.Cache[registry.Key, *entry]
+	limit     uint64 // of both together
+	negative  uint64
+
+	// forgotten is the highest index of an entry that was evicted: an answer
+	// made anew for its name must lie above it.
+	forgotten atomic.Uint64
+}
+
+func newMemory(limit registry.Size, negativeShare registry.Share) (*memory, error) {
+	m := &memory{limit: uint64(limit)}
+	m.negative = uint64(float64(limit) * float64(negativeShare))
+	build := func(bytes uint64) (*otter.Cache[registry.Key, *entry], error) {
+		return otter.New(&otter.Options[registry.Key, *entry]{
+			MaximumWeight:    bytes,
+			Weigher:          func(_ registry.Key, e *entry) uint32 { return e.size },
+			OnAtomicDeletion: m.deleted,
+		})
+	}
+	var err error
+	if m.records, err = build(m.limit - m.negative); err != nil {
+		return nil, err
+	}
+	m.negatives, err = build(m.negative)
+	return m, err
+}
+
+// reserve leaves bytes of the budget to others.
+func (m *memory) reserve(bytes uint64) { m.records.SetMaximum(m.limit - m.negative - bytes) }
+
+func (m *memory) deleted(e otter.DeletionEvent[registry.Key, *entry]) {
+	if !e.WasEvicted() {
+		return
+	}
+	for {
+		old := m.forgotten.Load()
+		if old >= e.Value.index || m.forgotten.CompareAndSwap(old, e.Value.index) {
+			return
+		}
+	}
+}
+
+// get returns the entry of a key, or nil. The key may alias a caller's buffer.
+func (m *memory) get(k registry.Key) *entry {
+	if e, ok := m.records.GetIfPresent(k); ok {
+		return e
+	}
+	e, _ := m.negatives.GetIfPresent(k)
+	return e
+}
+
+// peek is get without counting as use.
+func (m *memory) peek(k registry.Key) *entry {
+	if e, ok := m.records.GetEntryQuietly(k); ok {
+		return e.Value
+	}
+	if e, ok := m.negatives.GetEntryQuietly(k); ok {
+		return e.Value
+	}
+	return nil
+}
+
+// put replaces the entry of e.key.
+func (m *memory) put(e *entry) {
+	if e.rec != nil {
+		m.records.Set(e.key, e)
+		m.negatives.Invalidate(e.key)
+		return
+	}
+	m.negatives.Set(e.key, e)
+	m.records.Invalidate(e.key)
+}
+
+// drop removes the entry of a key.
+func (m *memory) drop(k registry.Key) {
+	m.records.Invalidate(k)
+	m.negatives.Invalidate(k)
+}
+
+// all yields every entry, in no order; entries come and go meanwhile.
+func (m *memory) all() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, e := range m.records.All() {
+			if !yield(e) {
+				return
+			}
+		}
+		for _, e := range m.negatives.All() {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+func (m *memory) status() registry.MemoryStatus {
+	return registry.MemoryStatus{
+		Entries: m.records.EstimatedSize() + m.negatives.EstimatedSize(),
+		Bytes:   m.records.WeightedSize() + m.negatives.WeightedSize(),
+		Limit:   m.limit,
+	}
+}

@@ -1,0 +1,394 @@
+package cache
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A nameList is what one registry lists.
+type nameList struct {
+	snap   atomic.Pointer[nameSnapshot] // nil: never listed
+	sign   atomic.Int64                 // cache time of the last sign of life of its watch
+	live   atomic.Bool                  // a watch of the list is gap-free
+	void   atomic.Uint64                // position of the newest invalidation that covers the list
+	listed atomic.Uint64                // position before the newest list was asked for
+
+	mu        sync.Mutex    // protects the fields below
+	loading   chan struct{} // closed when the load under way ends; nil: none is
+	empties   int           // unconfirmed empty lists in a row
+	since     time.Duration // of the first of them
+	nextTry   time.Duration
+	fails     int
+	seenIndex uint64 // of a registry that cannot list: when the names seen last changed
+}
+
+// A nameSnapshot is one complete list, immutable.
+type nameSnapshot struct {
+	names     []string // in byte order
+	set       map[string]struct{}
+	index     uint64
+	confirmed time.Duration
+}
+
+// lacks reports whether a live complete list proves that the name is absent.
+func (l *nameList) lacks(name string, now time.Duration) bool {
+	if !l.live.Load() || l.void.Load() > l.listed.Load() || now-time.Duration(l.sign.Load()) > listInterval {
+		return false
+	}
+	s := l.snap.Load()
+	if s == nil {
+		return false
+	}
+	_, ok := s.set[name]
+	return !ok
+}
+
+// listInterval is how long after its last sign of life a list watch counts.
+const listInterval = 2 * time.Minute
+
+func (l *nameList) indexNow() uint64 {
+	if s := l.snap.Load(); s != nil {
+		return s.index
+	}
+	return 0
+}
+
+// age returns how old the list is, and whether it is fresh.
+func (l *nameList) age(s *nameSnapshot, ttl, now time.Duration) (time.Duration, bool) {
+	base := s.confirmed
+	live := l.live.Load() && now-time.Duration(l.sign.Load()) <= listInterval
+	if live {
+		base = max(base, time.Duration(l.sign.Load()))
+	}
+	return max(now-base, 0), (live || now-base <= ttl) && l.void.Load() <= l.listed.Load()
+}
+
+// followList runs the watch of a registry's list until the cache closes or a
+// reload replaces the registry.
+func (c *Cache) followList(u *upstream) {
+	watcher := u.Source.(registry.ListWatcher)
+	for fails := 0; u.ctx.Err() == nil; {
+		if in := u.guard.retryIn(c.now()); in > 0 {
+			if !pause(u.ctx, in+jittered(u.policy.Recheck.Min)) {
+				return
+			}
+		}
+		if ok, _ := u.guard.allow(c.now()); !ok {
+			continue
+		}
+		began := c.position()
+		err := watcher.WatchList(u.ctx, func(names []string) {
+			now := c.now()
+			fails = 0
+			u.guard.alive(now)
+			u.list.sign.Store(int64(now))
+			if names != nil {
+				u.list.live.Store(c.listed(u, names, now, began, false))
+			}
+			began = c.position()
+		})
+		u.list.live.Store(false)
+		if u.ctx.Err() != nil {
+			return
+		}
+		fails++
+		c.watchFailed(u, err)
+		if !pause(u.ctx, backoff(u.policy.Recheck, fails)) {
+			return
+		}
+	}
+}
+
+// listed takes a complete list; it reports whether the list was believed.
+func (c *Cache) listed(u *upstream, asked []string, now time.Duration, began uint64, meant bool) bool {
+	names := make([]string, 0, len(asked))
+	for _, a := range asked {
+		if n, ok := u.localName(a); ok {
+			names = append(names, strings.Clone(n))
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	l := &u.list
+	l.mu.Lock()
+	old := l.snap.Load()
+	if old != nil && len(old.names) > 0 && len(names) == 0 && !meant && !u.can.PushEmpty && !l.emptyLocked(u.policy.Empty, now) {
+		l.mu.Unlock()
+		return false
+	}
+	l.empties = 0
+	n := &nameSnapshot{names: names, confirmed: now}
+	changed := old == nil || !slices.Equal(old.names, names)
+	if changed {
+		n.set = make(map[string]struct{}, len(names))
+		for _, name := range names {
+			n.set[name] = struct{}{}
+		}
+		n.index = c.clock.Next(uint64(len(names)))
+	} else {
+		n.names, n.set, n.index = old.names, old.set, old.index
+	}
+	l.snap.Store(n)
+	l.listed.Store(max(began, l.listed.Load()))
+	l.mu.Unlock()
+	if changed {
+		c.listChanged(u, old, n)
+	}
+	return true
+}
+
+// emptyLocked counts an empty list and reports whether to believe it.
+func (l *nameList) emptyLocked(e Empty, now time.Duration) bool {
+	if l.empties == 0 {
+		l.since = now
+	}
+	l.empties++
+	l.nextTry = now + e.pause()
+	return l.empties >= e.Confirm && now-l.since >= e.Grace
+}
+
+// listChanged asks again for what appeared or vanished, if it is held, and
+// tells those who follow.
+func (c *Cache) listChanged(u *upstream, old, n *nameSnapshot) {
+	var had map[string]struct{}
+	if old != nil {
+		had = old.set
+		for _, name := range old.names {
+			if _, ok := n.set[name]; !ok {
+				c.appearedOrGone(u, name, true)
+			}
+		}
+	}
+	for _, name := range n.names {
+		if _, ok := had[name]; !ok && old != nil {
+			c.appearedOrGone(u, name, false)
+		}
+	}
+	c.subs.notifyList(u.Name)
+}
+
+// appearedOrGone makes an entry that a list contradicts stale and asks for it.
+func (c *Cache) appearedOrGone(u *upstream, name string, gone bool) {
+	key := registry.Key{Registry: u.Name, Name: name}
+	c.order.Lock()
+	held := c.mem.peek(key)
+	contradicted := held != nil && (held.rec != nil) == gone
+	if contradicted {
+		c.gens.raiseKey(key, registry.ModeSoft, c.gens.next())
+		c.voidLocked(key)
+		held.raise(registry.ModeSoft)
+	}
+	c.order.Unlock()
+	follows := c.subs.follows(key)
+	if contradicted && (follows || held.rec != nil) {
+		c.fetchSoon(u, name)
+	}
+	if follows && !contradicted {
+		c.subs.notify(key)
+	}
+}
+
+// loadList asks for the list unless it is being asked for, and waits for that
+// until the given cache time.
+func (c *Cache) loadList(ctx context.Context, u *upstream, until time.Duration) {
+	l := &u.list
+	l.mu.Lock()
+	done := l.loading
+	if done == nil {
+		if c.now() < l.nextTry && (l.fails > 0 || l.empties > 0) {
+			l.mu.Unlock()
+			return
+		}
+		done = make(chan struct{})
+		l.loading = done
+		c.spawn(func() { c.runListLoad(u, done) })
+	}
+	l.mu.Unlock()
+	left := until - c.now()
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-c.ctx.Done():
+	}
+}
+
+func (c *Cache) runListLoad(u *upstream, done chan struct{}) {
+	l := &u.list
+	began := c.position()
+	asked := c.now()
+	names, err := c.askList(u)
+	l.mu.Lock()
+	l.loading = nil
+	if err != nil {
+		l.fails++
+		l.nextTry = c.now() + max(backoff(u.policy.Recheck, l.fails), err.RetryAfter)
+	} else {
+		l.fails = 0
+	}
+	l.mu.Unlock()
+	if err == nil {
+		c.listed(u, names, asked, began, false)
+	}
+	close(done)
+}
+
+// askList makes one call for the list under the guard.
+func (c *Cache) askList(u *upstream) ([]string, *registry.UpstreamError) {
+	if ok, in := u.guard.allow(c.now()); !ok {
+		return nil, &registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, u.Timeout)
+	defer cancel()
+	if err := u.guard.wait(ctx); err != nil {
+		up := &registry.UpstreamError{Registry: u.Name, Err: err, Harmless: true}
+		u.guard.done(c.now(), up)
+		return nil, up
+	}
+	names, err := u.Source.(registry.Lister).List(ctx)
+	var up *registry.UpstreamError
+	if err != nil {
+		up = c.upstreamError(ctx, u, err)
+	}
+	u.guard.done(c.now(), up)
+	return names, up
+}
+
+// Names implements [registry.Engine].
+func (c *Cache) Names(ctx context.Context, q *registry.NamesQuery) (registry.NamesPage, error) {
+	us := c.ups.Load()
+	order := us.order
+	if q.Registry != "" {
+		u := us.byName[q.Registry]
+		if u == nil {
+			return registry.NamesPage{}, registry.ErrNoRegistry
+		}
+		order = []*upstream{u}
+	}
+	until := c.now() + maxLookup
+	if d, ok := ctx.Deadline(); ok {
+		until = c.now() + time.Until(d)
+	}
+	page := registry.NamesPage{Complete: true}
+	rows := map[string]registry.NameRow{}
+	loaded := false
+	for _, u := range order {
+		if q.Kind != "" && q.Kind != u.Kind {
+			continue
+		}
+		sources := u.parts
+		if !u.merges() {
+			sources = order[:0:0]
+			sources = append(sources, u)
+		}
+		for _, s := range sources {
+			names, ok := c.namesOf(ctx, s, &page, until)
+			loaded = loaded || ok
+			addRows(rows, names, u, q)
+		}
+	}
+	if !loaded {
+		return registry.NamesPage{}, registry.ErrNotReady
+	}
+	for _, r := range rows {
+		page.Rows = append(page.Rows, r)
+	}
+	sort.Slice(page.Rows, func(i, j int) bool { return page.Rows[i].Name < page.Rows[j].Name })
+	if len(page.Rows) > q.Limit {
+		page.Rows, page.More = page.Rows[:q.Limit], true
+	}
+	return page, nil
+}
+
+// addRows adds the names that q asks for: at most one more than the page, from
+// each list.
+func addRows(rows map[string]registry.NameRow, names []string, u *upstream, q *registry.NamesQuery) {
+	i, _ := slices.BinarySearch(names, max(q.After, q.Prefix))
+	for taken := 0; i < len(names) && taken <= q.Limit; i++ {
+		n := names[i]
+		if !strings.HasPrefix(n, q.Prefix) {
+			break
+		}
+		if n == q.After || !u.covers("", n) {
+			continue
+		}
+		taken++
+		if _, ok := rows[n]; !ok {
+			rows[n] = registry.NameRow{Name: n, Registry: u.Name, Kind: u.Kind}
+		}
+	}
+}
+
+// namesOf returns what one registry lists, sorted, and adds how good that is
+// to the page; ok is false if nothing is known.
+func (c *Cache) namesOf(ctx context.Context, u *upstream, page *registry.NamesPage, until time.Duration) (names []string, ok bool) {
+	if !u.can.List {
+		page.Complete = false
+		u.list.mu.Lock()
+		page.Index = max(page.Index, u.list.seenIndex)
+		u.list.mu.Unlock()
+		names = c.seenNames(u)
+		return names, len(names) > 0
+	}
+	l := &u.list
+	s := l.snap.Load()
+	fresh := false
+	if s != nil {
+		_, fresh = l.age(s, u.policy.TTL, c.now())
+	}
+	if !fresh {
+		wait := until
+		if s != nil {
+			wait = min(until, c.now()+u.policy.Verify)
+		}
+		c.loadList(ctx, u, wait)
+		s = l.snap.Load()
+	}
+	if s != nil {
+		if age, fresh := l.age(s, u.policy.TTL, c.now()); !fresh && age > max(u.policy.StaleIfError, u.policy.TTL) {
+			s = nil // no answer is older
+		}
+	}
+	if s == nil {
+		page.Complete = false
+		names = c.seenNames(u)
+		return names, len(names) > 0
+	}
+	age, fresh := l.age(s, u.policy.TTL, c.now())
+	page.Index = max(page.Index, s.index)
+	page.Age = max(page.Age, age)
+	page.Stale = page.Stale || !fresh
+	return s.names, true
+}
+
+// seenNames returns the names of a registry that are in memory.
+func (c *Cache) seenNames(u *upstream) []string {
+	var names []string
+	for _, e := range c.mem.records.All() {
+		if e.key.Registry == u.Name {
+			names = append(names, e.key.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// seen notes that a name came or went in a registry that cannot list.
+func (c *Cache) seen(u *upstream) {
+	u.list.mu.Lock()
+	u.list.seenIndex = c.clock.Next(0)
+	u.list.mu.Unlock()
+	c.subs.notifyList(u.Name)
+}

@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// settleWith decides what a reply means for what is held, stores it and takes
+// the flight off the table, all under the order lock: the next caller either
+// joins this flight or finds its result.
+func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
+	u := f.up
+	c.order.Lock()
+	if c.flights[f.key] == f {
+		delete(c.flights, f.key)
+	}
+	held := c.mem.peek(f.key)
+	f.out = c.settle(u, f.key, held, r, have, f.began)
+	f.out.retries = r.retries
+	c.order.Unlock()
+	c.settled(u, held, f.out)
+}
+
+// settled tells subscribers and the refresher what was stored; u's watch
+// begins with the first record.
+func (c *Cache) settled(u *upstream, held *entry, out outcome) {
+	if !out.stored {
+		return
+	}
+	if held == nil || held.index != out.entry.index {
+		c.subs.notify(out.entry.key)
+		if !u.can.List && (held == nil || held.rec == nil) != (out.entry.rec == nil) {
+			c.seen(u)
+		}
+	}
+	c.schedule(u, out.entry)
+	if out.entry.rec != nil {
+		c.watchName(u, out.entry)
+	}
+}
+
+// settle stores what follows from a reply to a fetch that began at a position.
+// It holds the order lock.
+func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have *registry.Record, began uint64) outcome {
+	switch {
+	case r.err != nil:
+		return c.settleFailure(u, key, held, r)
+	case r.same:
+		if held == nil || held.rec == nil || held.rec.Hash() != have.Hash() {
+			// What the registry confirmed was replaced meanwhile; the newer
+			// one stands. If it was evicted, the confirmed one comes back.
+			if held != nil {
+				return outcome{entry: held, result: "unchanged", fwdStatus: 304}
+			}
+			return c.settleRecord(u, key, nil, r, have, began)
+		}
+		return c.settleRecord(u, key, held, r, held.rec, began)
+	case r.absent:
+		return c.settleAbsence(u, key, held, r, began)
+	}
+	rec := r.rec
+	rec.Key, rec.Kind = key, u.Kind
+	if len(rec.Instances) == 0 && c.suspicious(u, held, r.received) {
+		return c.keep(u, held, r)
+	}
+	if held != nil && held.rec != nil && held.rec.Hash() == rec.ContentHash() {
+		rec.Seal(held.rec.Index)
+		if held.rec.Revision == rec.Revision && held.rec.Wishes == rec.Wishes {
+			rec = held.rec // its fragments are built
+		}
+	} else {
+		rec.Seal(c.clock.Next(rec.ContentHash()))
+	}
+	return c.settleRecord(u, key, held, r, rec, began)
+}
+
+// settleRecord stores a sealed record.
+func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply, rec *registry.Record, began uint64) outcome {
+	n := &entry{key: key, rec: rec, index: rec.Index, began: began, size: charge(key, rec),
+		windows: u.windowsOf(rec.Wishes), confirmed: r.asked}
+	out := outcome{entry: n, result: "changed", fwdStatus: 200}
+	if r.same {
+		out.fwdStatus = 304
+	}
+	mode := c.gens.covering(key, rec.Tags, began)
+	if began < c.gens.floor {
+		mode = max(mode, registry.ModeVerify)
+	}
+	n.mark.Store(uint32(mode))
+	n.checked.Store(u.newest.Load())
+	n.watch = u.confirms(key.Name, r)
+	n.used.Store(int64(r.received))
+	if held != nil {
+		n.use(held)
+		if held.rec != nil {
+			if held.rec.Index == rec.Index {
+				out.result = "unchanged"
+			}
+			if older := c.compareHeld(u, n, held, r.received); older {
+				return c.keepNewer(held, out, r.received)
+			}
+		}
+	}
+	switch {
+	case mode == registry.ModeHard:
+		return outcome{result: "failed", fwdStatus: out.fwdStatus}
+	case rec.Wishes.NoStore:
+		return out
+	case held != nil && held.began > began && held.rec != nil:
+		// Something newer was stored meanwhile (a watch event, or a fetch
+		// after an invalidation): callers from before may have this one.
+		n.raise(registry.ModeSoft)
+		return out
+	}
+	c.mem.put(n)
+	out.stored = true
+	return out
+}
+
+// confirms returns the watch that keeps an answer fresh: the one that said it,
+// or one that was gap-free since before it was asked for.
+func (u *upstream) confirms(name string, r reply) *watch {
+	if r.watch != nil {
+		return r.watch
+	}
+	if w := u.watchOf(name); w != nil && w.syncedBefore(r.asked) {
+		return w
+	}
+	return nil
+}
+
+// Pauses before the registry is asked again whether an unchanged answer after
+// an invalidation is the truth.
+var provisionalPauses = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second}
+
+// compareHeld decides how far n, just fetched, is to be believed given what is
+// held: it reports whether n is older by revision, and makes n provisional if
+// an invalidation said that it changed and it did not.
+func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (older bool) {
+	cmp, comparable := n.rec.Revision.Compare(held.rec.Revision)
+	if comparable && cmp < 0 {
+		if held.behind > 0 && now-held.behind >= u.policy.Empty.Grace {
+			return false // the registry was reset: believed
+		}
+		return true
+	}
+	invalidated := max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) > registry.ModeNone
+	unchanged := n.rec.Hash() == held.rec.Hash()
+	if unchanged && (invalidated || held.provisional > 0) && !(comparable && cmp > 0) {
+		step := held.provisional
+		if invalidated {
+			step = 0
+		}
+		if step < len(provisionalPauses) {
+			n.provisional = step + 1
+			n.ttl = min(n.ttl, time.Second)
+		}
+	}
+	return false
+}
+
+// keepNewer keeps what is held against an older answer of a lagging server.
+func (c *Cache) keepNewer(held *entry, out outcome, now time.Duration) outcome {
+	n := held.succeed()
+	n.failure, n.fails = nil, 0
+	if n.behind == 0 {
+		n.behind = max(now, 1)
+	}
+	c.mem.put(n)
+	out.entry, out.result, out.stored = n, "kept", true
+	return out
+}
+
+// suspicious reports whether an empty or vanished answer must be confirmed
+// before it replaces what is held.
+func (c *Cache) suspicious(u *upstream, held *entry, now time.Duration) bool {
+	if held == nil || held.rec == nil || len(held.rec.Instances) == 0 || u.can.PushEmpty {
+		return false
+	}
+	// Whoever invalidated knew of a change, and the registry was reached.
+	if max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) >= registry.ModeVerify {
+		return false
+	}
+	if now-held.base() > held.sie {
+		return false // what is held may not be served any more
+	}
+	empty := u.policy.Empty
+	return held.empties+1 < empty.Confirm || now-held.emptySince < empty.Grace && held.empties > 0 ||
+		held.empties == 0 && empty.Grace > 0
+}
+
+// keep counts an unconfirmed empty answer and keeps what is held.
+func (c *Cache) keep(u *upstream, held *entry, r reply) outcome {
+	n := held.succeed()
+	n.failure, n.fails = nil, 0
+	if n.empties == 0 {
+		n.emptySince = r.received
+	}
+	n.empties++
+	n.nextTry = r.received + u.policy.Empty.pause()
+	c.mem.put(n)
+	return outcome{entry: n, result: "kept", stored: true, fwdStatus: 200}
+}
+
+// pause is the time between questions while an empty answer is unconfirmed.
+func (e Empty) pause() time.Duration {
+	return max(e.Grace/time.Duration(e.Confirm), 10*time.Millisecond)
+}
+
+// settleAbsence stores a proof of absence.
+func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r reply, began uint64) outcome {
+	if !r.meant && c.suspicious(u, held, r.received) {
+		out := c.keep(u, held, r)
+		out.fwdStatus = 404
+		return out
+	}
+	n := &entry{key: key, began: began, size: charge(key, nil), windows: u.absence(), confirmed: r.asked}
+	out := outcome{entry: n, result: "absent", fwdStatus: 404}
+	n.mark.Store(uint32(c.gens.covering(key, nil, began)))
+	n.checked.Store(u.newest.Load())
+	n.watch = u.confirms(key.Name, r)
+	if held != nil {
+		n.use(held)
+	}
+	if held != nil && held.began > began && held.failure == nil {
+		n.raise(registry.ModeSoft)
+		return out // something newer was stored meanwhile
+	}
+	if held != nil && held.absent() {
+		n.index = held.index
+	} else {
+		n.index = c.clock.Next(0)
+	}
+	if n.mode() == registry.ModeNone {
+		c.mem.put(n)
+		out.stored = true
+	}
+	return out
+}
+
+// settleFailure notes a failure beside what is held, and when to try again. A
+// call that was not made, or that we gave up, says nothing of the key.
+func (c *Cache) settleFailure(u *upstream, key registry.Key, held *entry, r reply) outcome {
+	out := outcome{err: r.err, result: "failed", fwdStatus: r.err.Status}
+	if r.err.Harmless {
+		return out
+	}
+	var n *entry
+	if held != nil {
+		n = held.succeed()
+	} else {
+		n = &entry{key: key, size: charge(key, nil)}
+	}
+	n.failure, n.failedAt = r.err, r.received
+	n.fails++
+	n.nextTry = r.received + max(backoff(u.policy.Recheck, n.fails), r.err.RetryAfter)
+	c.mem.put(n)
+	out.entry, out.stored = n, true
+	return out
+}

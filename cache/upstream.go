@@ -1,0 +1,116 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// An upstream is one registry at run time.
+type upstream struct {
+	Registry
+	policy Policy
+	can    registry.Capabilities
+	parts  []*upstream  // of a merge, the earlier wins
+	self   [1]*upstream // the order of a lookup in this registry alone
+	guard  *guard
+	list   nameList
+
+	// newest is the position of the newest tag, prefix, registry or all
+	// generation that may cover its entries; written under the order lock.
+	newest atomic.Uint64
+
+	mu      sync.Mutex // protects the fields below
+	watches map[string]*watch
+	closed  bool // a reload replaced it: no further watch begins
+
+	ctx  context.Context // ends when the cache closes or a reload replaces the upstream
+	stop context.CancelFunc
+}
+
+func (c *Cache) newUpstream(r Registry, p Policy) *upstream {
+	u := &upstream{Registry: r, policy: r.Overrides.over(p), watches: map[string]*watch{}}
+	u.self[0] = u
+	if r.Source != nil {
+		u.can = r.Source.Can()
+	}
+	if u.Timeout <= 0 {
+		u.Timeout = defaultTimeout
+	}
+	u.ctx, u.stop = context.WithCancel(c.ctx)
+	u.guard = newGuard(u.policy.Recheck, r.Rate, func(up bool) { c.registryChanged(u, up) })
+	return u
+}
+
+// covers reports whether the registry may know of the name.
+func (u *upstream) covers(kind registry.Kind, name string) bool {
+	if kind != "" && kind != u.Kind {
+		return false
+	}
+	return len(u.Services) == 0 || registry.MatchAny(u.Services, name)
+}
+
+// merges reports whether the upstream unites others.
+func (u *upstream) merges() bool { return len(u.parts) > 0 }
+
+const nameVariable = "{name}"
+
+// upstreamName returns what the registry is asked for.
+func (u *upstream) upstreamName(name string) string {
+	if u.Ask == "" {
+		return name
+	}
+	return strings.ReplaceAll(u.Ask, nameVariable, name)
+}
+
+// localName is the inverse of upstreamName; ok is false for a name that no
+// lookup asks for.
+func (u *upstream) localName(asked string) (name string, ok bool) {
+	if u.Ask != "" {
+		before, after, _ := strings.Cut(u.Ask, nameVariable)
+		if len(asked) < len(before)+len(after) || !strings.HasPrefix(asked, before) || !strings.HasSuffix(asked, after) {
+			return "", false
+		}
+		asked = asked[len(before) : len(asked)-len(after)]
+	}
+	return asked, registry.CheckName(asked) == nil && u.covers("", asked)
+}
+
+// failing reports whether e's key is in its back-off: its last fetch failed,
+// the next is not due, and the registry has not come back since.
+func (u *upstream) failing(e *entry, now time.Duration) bool {
+	return e != nil && e.fails > 0 && now < e.nextTry && e.failedAt > time.Duration(u.guard.closedAt.Load())
+}
+
+// upstreams are all registries of one configuration.
+type upstreams struct {
+	order  []*upstream // those that resolve names: parts of a merge are left out
+	all    []*upstream // in config order
+	byName map[string]*upstream
+}
+
+// assemble links merges to their parts and finds the order of resolution.
+func assemble(all []*upstream) *upstreams {
+	us := &upstreams{all: all, byName: map[string]*upstream{}}
+	merged := map[string]bool{}
+	for _, u := range all {
+		us.byName[u.Name] = u
+		for _, part := range u.Of {
+			merged[part] = true
+		}
+	}
+	for _, u := range all {
+		u.parts = nil
+		for _, part := range u.Of {
+			u.parts = append(u.parts, us.byName[part])
+		}
+		if !merged[u.Name] {
+			us.order = append(us.order, u)
+		}
+	}
+	return us
+}

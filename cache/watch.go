@@ -1,0 +1,327 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A watch follows one name of a registry, or all of them.
+type watch struct {
+	up     *upstream
+	name   string // "": all
+	cancel context.CancelFunc
+
+	sign   atomic.Int64 // cache time of the last sign of life
+	synced atomic.Int64 // cache time since when it is gap-free; 0: it is not
+
+	// Of the goroutine that runs the watch.
+	began uint64              // position before which what it says may have been read
+	seen  map[string]struct{} // named since the list began; nil: the list is complete
+}
+
+// lastSign returns when the watch last confirmed what it covers.
+func (w *watch) lastSign() time.Duration { return time.Duration(w.sign.Load()) }
+
+// interval is the longest time between two signs of life.
+func (w *watch) interval() time.Duration {
+	if w.up.can.Interval > 0 {
+		return w.up.can.Interval
+	}
+	return time.Minute
+}
+
+// live reports whether the watch is gap-free and gave a sign of life within
+// twice its interval.
+func (w *watch) live(now time.Duration) bool {
+	return w.synced.Load() > 0 && now-w.lastSign() <= 2*w.interval()
+}
+
+// left returns for how much longer the watch counts as live.
+func (w *watch) left(now time.Duration) time.Duration { return w.lastSign() + 2*w.interval() - now }
+
+// syncedBefore reports whether the watch has been gap-free since before at.
+func (w *watch) syncedBefore(at time.Duration) bool {
+	s := time.Duration(w.synced.Load())
+	return s > 0 && s <= at
+}
+
+const allNames = ""
+
+// watchOf returns the watch that covers a name, or nil.
+func (u *upstream) watchOf(name string) *watch {
+	if !u.can.Watch || !u.Watch {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.can.WatchAll {
+		name = allNames
+	}
+	return u.watches[name]
+}
+
+func (u *upstream) watchCount() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.watches)
+}
+
+// watchName begins to follow the name of an entry, once.
+func (c *Cache) watchName(u *upstream, e *entry) {
+	if !u.can.Watch || !u.Watch || u.can.WatchAll {
+		return
+	}
+	c.startWatch(u, e.key.Name)
+}
+
+func (c *Cache) watchAll(u *upstream) { c.startWatch(u, allNames) }
+
+func (c *Cache) startWatch(u *upstream, name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.watches[name] != nil || u.closed || c.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(u.ctx)
+	w := &watch{up: u, name: name, cancel: cancel}
+	u.watches[name] = w
+	c.wg.Go(func() {
+		defer cancel()
+		c.follow(ctx, w)
+	})
+}
+
+// endWatch stops a watch for good; its entries live on their TTL.
+func (u *upstream) endWatch(w *watch) {
+	u.mu.Lock()
+	delete(u.watches, w.name)
+	u.mu.Unlock()
+	w.synced.Store(0)
+	w.cancel()
+}
+
+// follow runs a watch and starts it again after each end, until ctx ends.
+func (c *Cache) follow(ctx context.Context, w *watch) {
+	u := w.up
+	watcher := u.Source.(registry.Watcher)
+	var names []string
+	if w.name != allNames {
+		names = []string{u.upstreamName(w.name)}
+	}
+	for fails := 0; ctx.Err() == nil; {
+		if in := u.guard.retryIn(c.now()); in > 0 {
+			// One probe at a time: lookups make it, or the first watch to wake.
+			if !pause(ctx, in+jittered(u.policy.Recheck.Min)) {
+				return
+			}
+		}
+		if ok, _ := u.guard.allow(c.now()); !ok {
+			continue
+		}
+		w.seen = map[string]struct{}{}
+		w.began = c.position()
+		started := c.now()
+		err := watcher.Watch(ctx, registry.Revision{}, names, func(ev registry.Event) {
+			u.guard.alive(c.now())
+			c.watched(w, ev)
+		})
+		lasted := w.synced.Swap(0) > 0
+		if ctx.Err() != nil {
+			return
+		}
+		if lasted && c.now()-started > u.policy.Recheck.Max {
+			fails = 0
+		}
+		fails++
+		c.watchFailed(u, err)
+		if !pause(ctx, backoff(u.policy.Recheck, fails)) {
+			return
+		}
+	}
+}
+
+// watchFailed reports the end of a watch to the guard.
+func (c *Cache) watchFailed(u *upstream, err error) {
+	if err == nil {
+		err = errors.New("the watch ended")
+	}
+	up := c.upstreamError(c.ctx, u, err)
+	u.guard.done(c.now(), up)
+}
+
+// pause waits; it reports whether d passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// watched applies one event.
+func (c *Cache) watched(w *watch, ev registry.Event) {
+	u := w.up
+	c.stats.watchEvents.Add(1)
+	now := c.now()
+	began := w.began
+	switch ev.Kind {
+	case registry.EventUpsert, registry.EventDelete:
+		name, ok := u.localName(ev.Name)
+		if !ok || w.name != allNames && name != w.name {
+			return
+		}
+		if ev.Kind == registry.EventDelete {
+			c.vanished(w, name, ev.Deliberate, now, began)
+			break
+		}
+		if w.seen != nil {
+			w.seen[name] = struct{}{}
+		}
+		c.offer(u, w, name, ev.Record, now, began)
+	case registry.EventSynced:
+		c.synced(w, now, began)
+	}
+	if w.synced.Load() > 0 {
+		w.sign.Store(int64(now))
+	}
+	w.began = c.position()
+}
+
+// position returns the position of the newest invalidation applied.
+func (c *Cache) position() uint64 {
+	c.order.Lock()
+	defer c.order.Unlock()
+	return c.gens.position
+}
+
+// synced ends a list: what it did not name is gone, and from now on the watch
+// is gap-free.
+func (c *Cache) synced(w *watch, now time.Duration, began uint64) {
+	u := w.up
+	seen := w.seen
+	w.seen = nil
+	switch {
+	case seen == nil:
+	case w.name != allNames:
+		if _, ok := seen[w.name]; !ok {
+			c.vanished(w, w.name, u.can.PushEmpty, now, began)
+		}
+	default:
+		for e := range c.mem.all() {
+			if _, ok := seen[e.key.Name]; !ok && e.key.Registry == u.Name && e.rec != nil {
+				c.vanished(w, e.key.Name, u.can.PushEmpty, now, began)
+			}
+		}
+	}
+	w.sign.Store(int64(now))
+	w.synced.Store(int64(max(now, 1)))
+}
+
+// offer stores a record that a watch saw, if it is not older than what is
+// held. A change takes a position: a fetch that began before it cannot bring
+// the old content back.
+func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, now time.Duration, began uint64) {
+	if rec == nil {
+		return
+	}
+	key := registry.Key{Registry: u.Name, Name: name}
+	c.order.Lock()
+	held := c.mem.peek(key)
+	if held == nil && w != nil && w.name == allNames && !c.subs.follows(key) {
+		c.order.Unlock()
+		return // nobody asked for it yet; a lookup fetches it
+	}
+	r := reply{rec: rec, asked: now, received: now, watch: w}
+	changed := held == nil || held.rec == nil || held.rec.Hash() != rec.ContentHash()
+	if older := held != nil && held.rec != nil && olderThan(rec, held.rec); changed && !older {
+		began = c.changedLocked(key, began)
+	}
+	out := c.settle(u, key, held, r, nil, began)
+	c.order.Unlock()
+	c.settled(u, held, out)
+}
+
+func olderThan(rec, held *registry.Record) bool {
+	cmp, ok := rec.Revision.Compare(held.Revision)
+	return ok && cmp < 0
+}
+
+// changedLocked takes a position for a change that a watch saw and voids the
+// fetches under way: they may have read the old content. It returns the
+// position at which the watch read the new one: what was invalidated after
+// began still covers it.
+func (c *Cache) changedLocked(key registry.Key, began uint64) uint64 {
+	covered := began < c.gens.position
+	position := c.gens.next()
+	c.gens.raiseKey(key, registry.ModeSoft, position)
+	c.voidLocked(key)
+	if covered {
+		return began
+	}
+	return position
+}
+
+// vanished handles a name that a watch no longer sees. Unless the registry
+// said so deliberately, it must be confirmed like any empty answer.
+func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Duration, began uint64) {
+	u := w.up
+	key := registry.Key{Registry: u.Name, Name: name}
+	c.order.Lock()
+	held := c.mem.peek(key)
+	if held == nil || held.rec == nil {
+		c.order.Unlock()
+		return
+	}
+	if deliberate {
+		began = c.changedLocked(key, began)
+	}
+	r := reply{absent: true, meant: deliberate, asked: now, received: now, watch: w}
+	out := c.settleAbsence(u, key, held, r, began)
+	c.order.Unlock()
+	c.settled(u, held, out)
+}
+
+// sweepWatches ends the watches of names that nobody asked for in a while.
+func (c *Cache) sweepWatches() {
+	for pause(c.ctx, c.sweepEvery()) {
+		now := c.now()
+		for _, u := range c.ups.Load().all {
+			u.mu.Lock()
+			var idle []*watch
+			for name, w := range u.watches {
+				if name != allNames && c.idle(u, name, now) {
+					idle = append(idle, w)
+				}
+			}
+			u.mu.Unlock()
+			for _, w := range idle {
+				u.endWatch(w)
+			}
+		}
+	}
+}
+
+func (c *Cache) idle(u *upstream, name string, now time.Duration) bool {
+	key := registry.Key{Registry: u.Name, Name: name}
+	e := c.mem.peek(key)
+	if e != nil && now-time.Duration(e.used.Load()) < u.policy.Idle {
+		return false
+	}
+	return !c.subs.follows(key)
+}
+
+// sweepEvery is often enough that no watch outlives its idle time by half.
+func (c *Cache) sweepEvery() time.Duration {
+	every := time.Minute
+	for _, u := range c.ups.Load().all {
+		every = min(every, max(u.policy.Idle/2, 10*time.Millisecond))
+	}
+	return every
+}
