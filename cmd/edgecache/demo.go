@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/edgecache/edgecache/registry/consul/consultest"
+	"github.com/spf13/cobra"
+)
+
+// demoConfig is the configuration of the demo's node: windows short enough
+// that a tour shows them pass.
+const demoConfig = `node:  {name: demo, region: eu}
+http:  {listen: "%s"}
+admin: {listen: "%s"}
+cache: {ttl: 2s, negative_ttl: 1s, verify: 50ms, recheck: {min: 250ms, max: 1s}}
+log:   {level: error}
+registries:
+  - {name: consul, type: consul, address: ["%s"], timeout: 1s, retries: 1}
+`
+
+type demoOptions struct {
+	exit          bool
+	listen, admin string
+	fixed         struct{ listen, admin bool } // asked for: no other port will do
+}
+
+func demoCommand(g *globals) *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a node in front of a small made-up registry, and show what it does",
+		Long: "Run a node in front of a small registry that speaks Consul's API, whose services change each second.\n" +
+			"A short tour shows what the node does; then both stay up until Ctrl-C. Nothing is left behind.",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.fixed.listen, o.fixed.admin = cmd.Flags().Changed("listen"), cmd.Flags().Changed("admin")
+			return runDemo(cmd.Context(), g, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.exit, "exit", false, "exit after the tour; exit code 1 if a step did not show what it claims")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:7400", "where the node answers lookups")
+	cmd.Flags().StringVar(&o.admin, "admin", "127.0.0.1:7401", "the node's admin port")
+	return cmd
+}
+
+// runDemo runs registry, node and tour, and closes them in reverse.
+func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
+	bold := isTerminal(g.stdout)
+	g.stdout = &lockedWriter{w: g.stdout} // a command that the tour follows writes too
+	dir, err := os.MkdirTemp("", "edgecache-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	upstream := consultest.New("127.0.0.1:0")
+	fleet := newFleet(upstream)
+	if err := upstream.Start(); err != nil {
+		return err
+	}
+	defer upstream.Stop()
+	n, err := startDemoNode(g, o, filepath.Join(dir, "edgecache.yaml"), upstream)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+
+	changes, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { fleet.churn(changes, tourService) })
+	defer running.Wait()
+	defer stop()
+
+	t := newTour(g, n, upstream, fleet, bold)
+	err = t.run(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil // Ctrl-C
+	case o.exit:
+		return err
+	case err != nil: // what is up is of use all the same
+		fmt.Fprintln(g.stderr, "edgecache:", err)
+	}
+	t.farewell()
+	<-ctx.Done()
+	return nil
+}
+
+// startDemoNode writes the configuration, shows it and runs a node by it, as
+// serve does.
+func startDemoNode(g *globals, o demoOptions, path string, upstream *consultest.Server) (*node, error) {
+	listen, err := freeAddress(g, o.listen, o.fixed.listen)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddress(g, o.admin, o.fixed.admin)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf(demoConfig, listen, admin, upstream.URL())
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	source := configSource{file: path}
+	cfg, _, err := source.load()
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNode(cfg, source, newLogHandler(g.stderr, cfg.Log))
+	if err != nil {
+		return nil, err
+	}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	fmt.Fprintf(g.stdout, "A registry with %s, which speaks Consul's API: %s\nA node in front of it, run by this configuration (short windows, for the tour):\n\n%s\n",
+		plural(len(fleetServices), "service"), upstream.URL(), indent(text))
+	return n, nil
+}
+
+// freeAddress returns address, or if it is taken and not fixed one with a free
+// port on the same host.
+func freeAddress(g *globals, address string, fixed bool) (string, error) {
+	if fixed {
+		return address, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return address, l.Close()
+	}
+	l, other := net.Listen("tcp", "127.0.0.1:0")
+	if other != nil {
+		return "", err
+	}
+	free := l.Addr().String()
+	fmt.Fprintf(g.stdout, "%s is taken: the demo uses %s\n", address, free)
+	return free, l.Close()
+}
+
+// indent moves each line of text to the right.
+func indent(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return "  " + strings.Join(lines, "\n  ") + "\n"
+}

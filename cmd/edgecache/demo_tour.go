@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edgecache/edgecache/registry/consul/consultest"
+)
+
+const (
+	tourService = "checkout" // nothing but the tour changes it
+	tourPath    = "/v1/services/" + tourService
+	burstSize   = 1000
+	stepLimit   = 10 * time.Second // a step that does not show its point by then failed
+)
+
+// A tour shows what the node does. All it prints was answered over HTTP; each
+// step checks that it shows what it claims.
+type tour struct {
+	g           *globals
+	upstream    *consultest.Server
+	fleet       *fleet
+	base, admin string // URLs of the node's ports
+	http        *http.Client
+	bold        bool
+}
+
+func newTour(g *globals, n *node, upstream *consultest.Server, fleet *fleet, bold bool) *tour {
+	return &tour{
+		g: g, upstream: upstream, fleet: fleet,
+		base: "http://" + n.server.Addr(), admin: "http://" + n.server.AdminAddr(),
+		http: &http.Client{Transport: &http.Transport{}, Timeout: stepLimit},
+		bold: bold,
+	}
+}
+
+func (t *tour) run(ctx context.Context) error {
+	defer t.http.CloseIdleConnections()
+	fmt.Fprintln(t.g.stdout, "The tour. Every command can be copied; answers are real, headers and bodies cut short.")
+	for i, step := range []struct {
+		title string
+		show  func(context.Context) error
+	}{
+		{"The first lookup is a miss: the registry is asked", t.miss},
+		{"From then on it is answered from memory", t.hits},
+		{"A change arrives by watch", t.change},
+		{"An invalidation: the next lookup asks the registry again", t.invalidation},
+		{"The registry is killed, and lookups go on", t.outage},
+		{"The registry returns, with a change made meanwhile", t.comeback},
+	} {
+		title := fmt.Sprintf("%d. %s", i+1, step.title)
+		if t.bold {
+			title = "\x1b[1m" + title + "\x1b[0m"
+		}
+		fmt.Fprintf(t.g.stdout, "\n%s\n\n", title)
+		limited, cancel := context.WithTimeout(ctx, stepLimit)
+		err := step.show(limited)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("tour, step %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (t *tour) farewell() {
+	fmt.Fprintf(t.g.stdout, `
+Node and registry stay up, and the services go on changing, until Ctrl-C. Try:
+
+  edgecache watch --prefix '' --address %[2]s
+  edgecache top --address %[2]s
+  edgecache list --prefix p --address %[2]s
+  edgecache get %[3]s --filter 'metadata.canary == "true"' --address %[2]s
+  curl -i '%[1]s/v1/services/payments?zone=eu-1a&view=addresses'
+  curl -X POST -H 'Content-Type: application/json' -d '{"all":true,"mode":"soft"}' %[2]s/v1/invalidate
+`, t.base, t.admin, tourService)
+}
+
+// say prints a remark of the tour itself.
+func (t *tour) say(format string, args ...any) {
+	fmt.Fprintf(t.g.stdout, "  # "+format+"\n", args...)
+}
+
+// expect returns an error unless ok.
+func expect(ok bool, a reply, want string) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("%s expected, the answer was %d with Cache-Status %q", want, a.status, a.cacheStatus())
+}
+
+func (t *tour) miss(ctx context.Context) error {
+	a, err := t.curl(ctx, tourPath)
+	if err != nil {
+		return err
+	}
+	return expect(a.status == 200 && a.has("fwd="), a, "a miss")
+}
+
+func (t *tour) hits(ctx context.Context) error {
+	a, err := t.curl(ctx, tourPath)
+	if err != nil {
+		return err
+	}
+	if err := expect(a.status == 200 && a.has("hit"), a, "a hit"); err != nil {
+		return err
+	}
+	if err := t.burst(ctx, "hit"); err != nil {
+		return err
+	}
+	return t.edgecache(ctx, "get", tourService, "--zone", fleetZones[0])
+}
+
+func (t *tour) change(ctx context.Context) error {
+	t.say("curl -N '%s/v1/watch?service=%s' shows the same as events", t.base, tourService)
+	follow := t.follow(ctx, "watch", tourService)
+	defer follow.stop()
+	if err := follow.until(ctx, "synced"); err != nil {
+		return err
+	}
+	began := time.Now()
+	id := t.fleet.add(tourService)
+	t.say("now %s is registered", id)
+	if err := follow.until(ctx, "+"+id); err != nil {
+		return err
+	}
+	t.say("seen %s after the registry was told", short(time.Since(began)))
+	return nil
+}
+
+func (t *tour) invalidation(ctx context.Context) error {
+	calls := t.upstream.Calls()
+	if err := t.edgecache(ctx, "invalidate", tourService); err != nil {
+		return err
+	}
+	a, err := t.curl(ctx, tourPath)
+	if err != nil {
+		return err
+	}
+	if err := expect(a.status == 200 && !strings.Contains(a.body, `"stale":true`), a, "a fresh answer"); err != nil {
+		return err
+	}
+	if t.upstream.Calls() == calls {
+		return fmt.Errorf("the registry was not asked after the invalidation; Cache-Status %q", a.cacheStatus())
+	}
+	return nil
+}
+
+func (t *tour) outage(ctx context.Context) error {
+	t.upstream.Stop()
+	t.say("killed: %s refuses connections", t.upstream.URL())
+	began, asked := time.Now(), 0
+	err := t.poll(ctx, func() (bool, error) {
+		asked++
+		a, err := t.get(ctx, tourPath)
+		if err != nil {
+			return false, err
+		}
+		return a.has("stale-if-error"), expect(a.status == 200, a, "an answer from memory")
+	})
+	if err != nil {
+		return err
+	}
+	t.say("%s later: %d lookups so far, all answered. What is past its TTL now says so:", short(time.Since(began)), asked)
+	a, err := t.curl(ctx, tourPath)
+	if err != nil {
+		return err
+	}
+	if err := expect(a.status == 200 && a.has("stale-if-error"), a, "detail=stale-if-error"); err != nil {
+		return err
+	}
+	if err := t.burst(ctx, "stale-if-error"); err != nil {
+		return err
+	}
+	return t.edgecache(ctx, "status")
+}
+
+func (t *tour) comeback(ctx context.Context) error {
+	id := t.fleet.add(tourService)
+	if err := t.upstream.Start(); err != nil {
+		return err
+	}
+	began := time.Now()
+	t.say("it is back, and has learned of %s", id)
+	err := t.poll(ctx, func() (bool, error) {
+		a, err := t.get(ctx, tourPath)
+		if err != nil {
+			return false, err
+		}
+		fresh := strings.Contains(a.body, id) && strings.Contains(a.body, `"stale":false`)
+		return fresh, expect(a.status == 200, a, "an answer")
+	})
+	if err != nil {
+		return err
+	}
+	t.say("%s later:", short(time.Since(began)))
+	a, err := t.curl(ctx, tourPath)
+	if err != nil {
+		return err
+	}
+	return expect(strings.Contains(a.body, id) && !a.has("stale-if-error"), a, "a fresh answer with "+id)
+}
+
+// poll calls look until it is done or ctx ends.
+func (t *tour) poll(ctx context.Context, look func() (done bool, err error)) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if done, err := look(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("did not happen in time: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// burst looks the service up many times over one connection and tells how
+// long it took. Each Cache-Status must hold the word.
+func (t *tour) burst(ctx context.Context, word string) error {
+	took := make([]time.Duration, burstSize)
+	for i := range took {
+		began := time.Now()
+		a, err := t.get(ctx, tourPath)
+		if err != nil {
+			return err
+		}
+		took[i] = time.Since(began)
+		if err := expect(a.status == 200 && a.has(word), a, word); err != nil {
+			return err
+		}
+	}
+	slices.Sort(took)
+	t.say("%d lookups one after the other: all %s, median %s, 99%% within %s", burstSize, word,
+		short(took[burstSize/2]), short(took[burstSize*99/100]))
+	return nil
+}
+
+// A reply is what the node answered.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a reply) cacheStatus() string  { return a.header.Get("Cache-Status") }
+func (a reply) has(word string) bool { return strings.Contains(a.cacheStatus(), word) }
+
+func (t *tour) get(ctx context.Context, path string) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.base+path, nil)
+	if err != nil {
+		return reply{}, err
+	}
+	resp, err := t.http.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, resp.Header, string(body)}, err
+}
