@@ -103,6 +103,34 @@ func TestEntryCannotAskForMuchMemory(t *testing.T) {
 	}
 }
 
+func TestEntryHasOneForm(t *testing.T) {
+	rec := sealed(&registry.Record{
+		Key:      registry.Key{Name: "web"},
+		Metadata: map[string]string{"a": "", "b": ""},
+		Instances: []registry.Instance{{
+			ID: "web-1", Health: registry.HealthMaintenance, Weight: 1<<32 - 1, Endpoints: []registry.Endpoint{{Port: 65535, TLS: true}},
+		}},
+	}, 7)
+	good := registry.AppendEntry(nil, &registry.Entry{Key: rec.Key, Record: rec, Began: 1 << 14, Verified: 1})
+	for name, edit := range map[string][2]string{
+		"number with a zero behind": {"\x80\x80\x01\x02", "\x81\x80\x00\x02"},
+		"not true or false":         {"\x00\x00\xff\xff\x03\x01", "\x00\x00\xff\xff\x03\x02"},
+		"port beyond 16 bits":       {"\xff\xff\x03", "\xff\xff\x07"},
+		"weight beyond 32 bits":     {"\xff\xff\xff\xff\x0f", "\xff\xff\xff\xff\x1f"},
+		"unknown health":            {"\x05\xff\xff\xff\xff\x0f", "\x06\xff\xff\xff\xff\x0f"},
+		"map out of order":          {"\x01a\x00\x01b\x00", "\x01b\x00\x01a\x00"},
+		"key twice":                 {"\x01a\x00\x01b\x00", "\x01a\x00\x01a\x00"},
+	} {
+		data := bytes.Replace(good, []byte(edit[0]), []byte(edit[1]), 1)
+		if bytes.Equal(data, good) {
+			t.Errorf("%s: %q is not in %q", name, edit[0], good)
+		}
+		if e, err := registry.ParseEntry(data); err == nil {
+			t.Errorf("%s: parses as %+v", name, e.Record)
+		}
+	}
+}
+
 func TestSpanOutsideOfTheDocumentIsRefused(t *testing.T) {
 	entry := fullEntry()
 	entry.Record.Instances[0].Raw.Len = uint32(len(entry.Record.Document))

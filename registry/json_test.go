@@ -87,10 +87,14 @@ func TestAnswerByPortShowsThatEndpointFlat(t *testing.T) {
 	if len(got.Instances) != 2 {
 		t.Fatalf("%d instances with the port grpc, want 2: %s", len(got.Instances), body)
 	}
-	for i, address := range []string{"10.0.0.1", "10.0.0.2"} {
+	for i, want := range []struct{ address, endpoints string }{{"10.0.0.1", "grpc http"}, {"10.0.0.2", "grpc  mcp"}} {
 		in := got.Instances[i]
-		if in.Address != address || in.Port != 9090 || !in.TLS || in.Endpoints[0].Name != "grpc" {
-			t.Errorf("instance %s: %+v, want %s:9090 with TLS, grpc first", in.ID, in, address)
+		var names []string
+		for _, e := range in.Endpoints {
+			names = append(names, e.Name)
+		}
+		if in.Address != want.address || in.Port != 9090 || !in.TLS || strings.Join(names, " ") != want.endpoints {
+			t.Errorf("instance %s: %+v, want %s:9090 with TLS and the endpoints %s", in.ID, in, want.address, want.endpoints)
 		}
 	}
 }
