@@ -24,7 +24,6 @@ type Record struct {
 	hash      uint64 // content hash; set by Seal
 	servable  bool   // every instance is kept by the default selection; set by Seal
 	fragments atomic.Pointer[Fragments]
-	frame     atomic.Pointer[[]byte]
 }
 
 // A Revision orders and compares what one registry says of one name. The zero
