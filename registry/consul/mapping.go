@@ -30,7 +30,10 @@ func parseHealth(body []byte, name string) (*registry.Record, error) {
 	}
 	slices.Sort(rec.Tags)
 	rec.Tags = slices.Compact(rec.Tags)
-	return rec, distinguish(rec.Instances)
+	if err := distinguish(rec.Instances); err != nil {
+		return nil, err
+	}
+	return rec, nil
 }
 
 // distinguish makes ids unique: Consul's are so within a node only.

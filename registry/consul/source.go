@@ -27,7 +27,9 @@
 // below the one known, or whose server has no leader or has not heard of it
 // for 2 s, is not used: the leader is asked (consistent). If the leader too
 // gives a lower index, Consul was restored or begun anew: that begins a new
-// [registry.Revision] epoch. Without a leader such an answer is an error,
+// [registry.Revision] epoch. (A query that blocks above a restored index is
+// answered only at the end of its wait: a reset between two queries is noticed
+// after at most 55 s.) Without a leader such an answer is an error,
 // except for the callers of a lookup that has nothing better
 // (Freshness.NoStore). Lookups under [registry.ReadThrough] ask the leader at
 // once.
