@@ -1,6 +1,9 @@
 package registry
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Source answers lookups from a registry.
 //
@@ -27,6 +30,10 @@ type Capabilities struct {
 	WatchList bool // implements ListWatcher
 	Ordered   bool // revisions of records compare
 	PushEmpty bool // an empty answer or a vanished name is always meant (a file)
+
+	// Interval is the longest time between two signs of life of a watch; 0: one
+	// minute. A watch that was silent for twice as long is not live.
+	Interval time.Duration
 }
 
 // A SourceFunc is a Source made of one function, without capabilities.
