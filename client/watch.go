@@ -104,37 +104,31 @@ type watch struct {
 
 // follow pauses if the last connection was lost, connects and hands over
 // events until the connection ends.
-func (w *watch) follow(ctx context.Context) error {
+func (w *watch) follow(whole context.Context) error {
 	if w.failures > 0 {
-		if err := pause(ctx, w.backoff()); err != nil {
+		if err := pause(whole, w.backoff()); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(whole)
 	defer cancel(nil)
 	silence := time.AfterFunc(w.c.silence, func() { cancel(errors.New("silent for too long")) })
 	defer silence.Stop()
 	resp, err := w.connect(ctx)
-	if err != nil {
-		w.lost(err)
+	if err == nil {
+		defer resp.Body.Close()
+		err = w.read(newFrameReader(&noisyReader{resp.Body, func() { silence.Reset(w.c.silence) }}))
+	}
+	if errors.Is(err, errStopped) || final(whole, err) != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	err = w.read(newFrameReader(&noisyReader{resp.Body, func() { silence.Reset(w.c.silence) }}))
-	if !errors.Is(err, errStopped) {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		w.lost(err)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
 	}
-	return err
-}
-
-// lost logs the first of several failures in a row.
-func (w *watch) lost(err error) {
-	if w.failures == 0 {
+	if w.failures == 0 { // else it is known to be lost
 		w.c.log.Warn("watch lost", "node", w.c.base, "err", err)
 	}
+	return err
 }
 
 // backoff doubles the pause with each failure and halves it at random, so that
