@@ -199,20 +199,27 @@ func TestWatchPrintsChangesUntilInterrupted(t *testing.T) {
 	}
 }
 
-// cancelAt is a writer that cancels once text was written.
+// cancelAt is a writer that cancels once text was written. Before, it calls
+// each function of on once its text was.
 type cancelAt struct {
 	bytes.Buffer
 	text   string
 	cancel context.CancelFunc
+	on     map[string]func()
 }
 
 func (c *cancelAt) Write(p []byte) (int, error) {
-	defer func() {
-		if strings.Contains(c.String(), c.text) {
-			c.cancel()
+	n, err := c.Buffer.Write(p)
+	for text, do := range c.on {
+		if strings.Contains(c.String(), text) {
+			delete(c.on, text)
+			do()
 		}
-	}()
-	return c.Buffer.Write(p)
+	}
+	if strings.Contains(c.String(), c.text) {
+		c.cancel()
+	}
+	return n, err
 }
 
 func TestTopShowsOneFrame(t *testing.T) {

@@ -146,5 +146,8 @@ func freeAddress(g *globals, address string, fixed bool) (string, error) {
 // indent moves each line of text to the right.
 func indent(text string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return "  " + strings.Join(lines, "\n  ") + "\n"
+	for i := range lines {
+		lines[i] = strings.TrimRight("  "+lines[i], " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
 }

@@ -13,11 +13,11 @@ import (
 // shownHeaders are the headers that the tour prints.
 var shownHeaders = []string{"Cache-Status", "Age", "ETag", "Edgecache-Index", "Edgecache-Registry"}
 
-const shownBody = 300 // bytes of a body
+const shownBody = 200 // bytes of a body
 
 // curl gets a path of the data port and prints it as curl -si would, cut short.
 func (t *tour) curl(ctx context.Context, path string) (reply, error) {
-	fmt.Fprintf(t.g.stdout, "  $ curl -si %s%s\n", t.base, path)
+	fmt.Fprintf(t.g.stdout, "\n  $ curl -si %s%s\n", t.base, path)
 	a, err := t.get(ctx, path)
 	if err != nil {
 		return a, err
@@ -30,7 +30,7 @@ func (t *tour) curl(ctx context.Context, path string) (reply, error) {
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", clip(strings.TrimSpace(a.body), shownBody))
-	fmt.Fprintln(t.g.stdout, indent(b.String()))
+	fmt.Fprint(t.g.stdout, indent(b.String()))
 	return a, nil
 }
 
@@ -39,7 +39,7 @@ func (t *tour) edgecache(ctx context.Context, args ...string) error {
 	var out bytes.Buffer
 	args = t.command(args)
 	code := run(ctx, args, &out, &out)
-	fmt.Fprintln(t.g.stdout, indent(out.String()))
+	fmt.Fprint(t.g.stdout, indent(out.String()))
 	if code != exitDone {
 		return fmt.Errorf("edgecache %s: exit code %d", strings.Join(args, " "), code)
 	}
@@ -49,7 +49,7 @@ func (t *tour) edgecache(ctx context.Context, args ...string) error {
 // command prints a command line and returns it with the node's address.
 func (t *tour) command(args []string) []string {
 	args = append(args, "--address", t.admin)
-	fmt.Fprintf(t.g.stdout, "  $ edgecache %s\n", strings.Join(args, " "))
+	fmt.Fprintf(t.g.stdout, "\n  $ edgecache %s\n", strings.Join(args, " "))
 	return args
 }
 
@@ -66,7 +66,7 @@ func (t *tour) follow(ctx context.Context, args ...string) *follower {
 	f := &follower{out: &tourWriter{t: t, wrote: make(chan struct{}, 1)}}
 	var running sync.WaitGroup
 	running.Go(func() { run(ctx, args, f.out, f.out) })
-	f.stop = func() { cancel(); running.Wait(); fmt.Fprintln(t.g.stdout) }
+	f.stop = func() { cancel(); running.Wait() }
 	return f
 }
 

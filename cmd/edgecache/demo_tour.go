@@ -57,7 +57,7 @@ func (t *tour) run(ctx context.Context) error {
 		if t.bold {
 			title = "\x1b[1m" + title + "\x1b[0m"
 		}
-		fmt.Fprintf(t.g.stdout, "\n%s\n\n", title)
+		fmt.Fprintf(t.g.stdout, "\n\n%s\n", title)
 		limited, cancel := context.WithTimeout(ctx, stepLimit)
 		err := step.show(limited)
 		cancel()
@@ -117,7 +117,6 @@ func (t *tour) hits(ctx context.Context) error {
 }
 
 func (t *tour) change(ctx context.Context) error {
-	t.say("curl -N '%s/v1/watch?service=%s' shows the same as events", t.base, tourService)
 	follow := t.follow(ctx, "watch", tourService)
 	defer follow.stop()
 	if err := follow.until(ctx, "synced"); err != nil {
@@ -129,7 +128,8 @@ func (t *tour) change(ctx context.Context) error {
 	if err := follow.until(ctx, "+"+id); err != nil {
 		return err
 	}
-	t.say("seen %s after the registry was told", short(time.Since(began)))
+	t.say("seen %s after the registry was told; as events:", short(time.Since(began)))
+	t.say("curl -N '%s/v1/watch?service=%s'", t.base, tourService)
 	return nil
 }
 
@@ -198,12 +198,15 @@ func (t *tour) comeback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("%s later:", short(time.Since(began)))
+	t.say("%s later the node knows, too:", short(time.Since(began)))
 	a, err := t.curl(ctx, tourPath)
 	if err != nil {
 		return err
 	}
-	return expect(strings.Contains(a.body, id) && !a.has("stale-if-error"), a, "a fresh answer with "+id)
+	if err := expect(strings.Contains(a.body, id) && !a.has("stale-if-error"), a, "a fresh answer with "+id); err != nil {
+		return err
+	}
+	return t.edgecache(ctx, "get", tourService)
 }
 
 // poll calls look until it is done or ctx ends.
