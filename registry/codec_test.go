@@ -81,6 +81,16 @@ func TestDamagedEntriesAreErrors(t *testing.T) {
 	if _, err := registry.ParseEntry(append(data, 0)); err == nil {
 		t.Error("a byte too many parses")
 	}
+	for i := range data {
+		for _, b := range []byte{0x00, 0x01, 0x7f, 0x80, 0xff, data[i] + 1, data[i] - 1} {
+			damaged := bytes.Clone(data)
+			damaged[i] = b
+			e, err := registry.ParseEntry(damaged)
+			if err == nil && !bytes.Equal(registry.AppendEntry(nil, e), damaged) {
+				t.Errorf("byte %d = %#x: what parses is appended differently", i, b)
+			}
+		}
+	}
 }
 
 func TestEntryCannotAskForMuchMemory(t *testing.T) {
