@@ -95,8 +95,7 @@ func freePorts(t testing.TB, n int) []string {
 func (a *agent) start() {
 	a.t.Helper()
 	a.cmd = exec.Command(a.path, "agent", "-dev", "-node", "real", "-bind", "127.0.0.1", "-http-port", a.ports[0],
-		"-server-port", a.ports[1], "-serf-lan-port", a.ports[2], "-serf-wan-port", a.ports[3], "-dns-port", "-1", "-grpc-port", "-1",
-		"-hcl", "limits { http_max_conns_per_client = 2000 }")
+		"-server-port", a.ports[1], "-serf-lan-port", a.ports[2], "-serf-wan-port", a.ports[3], "-dns-port", "-1", "-grpc-port", "-1")
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	if err := a.cmd.Start(); err != nil {
 		a.t.Fatal(err)

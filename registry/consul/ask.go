@@ -83,8 +83,17 @@ func (s *Source) ask(ctx context.Context, r read) (*answer, error) {
 // get sends one request.
 func (s *Source) get(ctx context.Context, r read, mode string) (*answer, error) {
 	req := fetch.Request{Path: r.path, Name: r.name, Query: s.query(r, mode), Timeout: s.options.Timeout}
+	use := s.calls
 	if r.block {
-		wait := s.options.Wait - rand.N(s.options.Wait/8+1) // so that watches begun together drift apart
+		use = s.blocking
+	}
+	if err := use.acquire(ctx); err != nil {
+		return nil, s.busy(err)
+	}
+	defer use.release()
+	if r.block {
+		wait := s.wait()
+		wait -= rand.N(wait/8 + 1) // so that watches begun together drift apart
 		req.Query.Set("index", strconv.FormatUint(r.known.Order, 10))
 		req.Query.Set("wait", strconv.FormatInt(max(1, wait.Milliseconds()), 10)+"ms")
 		req.Timeout = wait + wait/16 + 5*time.Second // the server adds up to a sixteenth

@@ -48,6 +48,11 @@ type Options struct {
 	Consistency string `yaml:"consistency,omitempty"`
 	Near        string `yaml:"near,omitempty"` // order instances by distance from this node; _agent: the agent asked
 
+	// Blocking is the most blocking queries under way: each holds a connection
+	// unless all addresses are https. 0: 128, or 4096 with https. More watches
+	// than that take turns of a second.
+	Blocking int `yaml:"blocking,omitempty"`
+
 	Name      string                                   `yaml:"-"` // of the registry, in errors
 	Documents bool                                     `yaml:"-"` // keep Consul's own JSON
 	Timeout   time.Duration                            `yaml:"-"` // of one call that does not block; 0: its context alone bounds it
@@ -101,6 +106,9 @@ func (o Options) Validate() error {
 	}
 	if o.Wait < 0 || o.Wait > maxWait {
 		bad("wait: %s: at most %s expected", o.Wait, maxWait)
+	}
+	if o.Blocking < 0 {
+		bad("blocking: %d is negative", o.Blocking)
 	}
 	if o.Rate < 0 {
 		bad("rate: %g is negative", o.Rate)

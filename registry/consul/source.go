@@ -56,6 +56,9 @@ type Source struct {
 	token    atomic.Pointer[string]
 	all      *rate.Limiter // of all watches together
 
+	blocking, calls slots
+	watching        atomic.Int64 // blocking queries wanted
+
 	mu     sync.Mutex                   // protects broken
 	broken map[string]registry.Revision // what watches that ended with an error had seen
 }
@@ -87,6 +90,7 @@ func New(o Options) (*Source, error) {
 	}
 	s.token.Store(&token)
 	fo := o.fetch()
+	s.blocking, s.calls, fo.MaxConns = makeSlots(&o)
 	fo.Header = s.authorize
 	s.client, err = fetch.New(fo)
 	return s, err

@@ -32,7 +32,9 @@ var errReset = errors.New("index went back")
 // would save connections: its index is that of the checks. It does not move
 // when an address, port, tag, weight or metadata changes, nor at all for
 // services without checks, so such changes would be seen at the next poll
-// only. An idle blocking query costs a server one goroutine.
+// only. The index of the catalog's services moves with those, but for every
+// service, and does not tell which. An idle blocking query costs a server one
+// goroutine.
 func (s *Source) Watch(ctx context.Context, from registry.Revision, names []string, emit func(registry.Event)) error {
 	if len(names) == 0 {
 		return s.upstream(errors.New("watch without names: Consul has no query for all services"))
@@ -42,6 +44,8 @@ func (s *Source) Watch(ctx context.Context, from registry.Revision, names []stri
 	for i, name := range names {
 		followers[i] = follower{s: s, name: name, known: s.recall(name, from), limit: newLimit()}
 	}
+	s.watching.Add(int64(len(names)))
+	defer s.watching.Add(-int64(len(names)))
 	for {
 		err := round(ctx, followers, emit)
 		switch {
@@ -212,6 +216,8 @@ func (s *Source) pace(ctx context.Context, loop *rate.Limiter) error {
 func (s *Source) WatchList(ctx context.Context, emit func(names []string)) error {
 	limit := newLimit()
 	var last []string
+	s.watching.Add(1)
+	defer s.watching.Add(-1)
 	r := read{path: catalogPath}
 	for {
 		if err := s.pace(ctx, limit); err != nil {

@@ -38,6 +38,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	t := newTransport(cfg)
+	t.MaxConnsPerHost = o.MaxConns
 	return &Client{
 		options: o, addresses: addresses, transport: t,
 		http: http.Client{Transport: t, CheckRedirect: checkRedirect},

@@ -38,6 +38,7 @@ type Options struct {
 	Address  []string // base URLs, tried in order from the last that worked
 	TLS      TLS
 	MaxBytes int64             // of one body after decompression; 0: 32 MiB
+	MaxConns int               // to one address, used and idle; 0: unlimited
 	Header   func(http.Header) // sets credentials on each request; nil: none
 	Trace    registry.Trace
 	Inject   func(ctx context.Context, h http.Header) // adds trace headers; nil: none
