@@ -22,7 +22,7 @@ admin: {listen: "%s"}
 cache: {ttl: 2s, negative_ttl: 1s, verify: 50ms, recheck: {min: 250ms, max: 1s}}
 log:   {level: error}
 registries:
-  - {name: consul, type: consul, address: ["%s"], timeout: 1s, retries: 1}
+  - {name: consul, type: consul, address: ["%s"], timeout: 1s, retries: 0}
 `
 
 type demoOptions struct {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgecache/edgecache/client"
 	"github.com/edgecache/edgecache/registry/consul/consultest"
 )
 
@@ -161,12 +162,15 @@ func (t *tour) outage(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		return a.has("stale-if-error"), expect(a.status == 200, a, "an answer from memory")
+		if err := expect(a.status == 200, a, "an answer from memory"); err != nil || !a.has("stale-if-error") {
+			return false, err
+		}
+		return t.down(ctx)
 	})
 	if err != nil {
 		return err
 	}
-	t.say("%s later: %d lookups so far, all answered. What is past its TTL now says so:", short(time.Since(began)), asked)
+	t.say("%s later: %d lookups so far, all answered. What cannot be confirmed any more says so:", short(time.Since(began)), asked)
 	a, err := t.curl(ctx, tourPath)
 	if err != nil {
 		return err
@@ -178,6 +182,17 @@ func (t *tour) outage(ctx context.Context) error {
 		return err
 	}
 	return t.edgecache(ctx, "status")
+}
+
+// down reports whether the node knows that its registry is down.
+func (t *tour) down(ctx context.Context) (bool, error) {
+	c, err := client.New(client.Options{Address: t.admin})
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	registries, err := c.Registries(ctx)
+	return len(registries) == 1 && registries[0].State == "down", err
 }
 
 func (t *tour) comeback(ctx context.Context) error {
