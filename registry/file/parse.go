@@ -15,7 +15,12 @@ import (
 var errEmpty = errors.New("the file is empty; write services: [] if no services are meant")
 
 // parse reads one file: records of the native form, or target groups.
-func parse(data []byte, format string) ([]*registry.Record, []group, error) {
+func parse(data []byte, format string) (records []*registry.Record, groups []group, err error) {
+	defer func() { // a file must not end the process, whatever the YAML parser makes of it
+		if r := recover(); r != nil {
+			records, groups, err = nil, nil, fmt.Errorf("the parser failed: %v", r)
+		}
+	}()
 	text := bytes.TrimSpace(data)
 	if len(text) == 0 {
 		return nil, nil, errEmpty
@@ -32,7 +37,6 @@ func parse(data []byte, format string) ([]*registry.Record, []group, error) {
 	if json.Valid(text) {
 		source = nil // documents stay as they are written, and no second parser runs
 	} else {
-		var err error
 		if data, err = yamlToJSON(data); err != nil {
 			return nil, nil, err
 		}
@@ -40,9 +44,6 @@ func parse(data []byte, format string) ([]*registry.Record, []group, error) {
 	if format == FormatAuto {
 		format = detect(data)
 	}
-	var records []*registry.Record
-	var groups []group
-	var err error
 	if format == FormatPrometheus {
 		groups, err = parseGroups(data)
 	} else {

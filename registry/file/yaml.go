@@ -16,7 +16,7 @@ import (
 // What a YAML file may have, against files that are small and grow when read.
 const (
 	maxDepth = 100
-	maxNodes = 4_000_000 // with aliases written out
+	maxAlias = 200_000 // values that aliases repeat
 )
 
 // yamlToJSON converts one YAML document to JSON. Keys keep their order and
@@ -93,12 +93,13 @@ type jsonWriter struct {
 	out     bytes.Buffer
 	anchors map[string]ast.Node
 	open    []string // anchors being written, which may not name themselves
-	nodes   int
+	aliases int      // that are being written
+	copied  int      // values written by aliases
 }
 
 func (w *jsonWriter) write(n ast.Node, depth int) error {
-	if w.nodes++; w.nodes > maxNodes {
-		return at(n, "more than %d values, aliases counted", maxNodes)
+	if err := w.count(n); err != nil {
+		return err
 	}
 	if depth > maxDepth {
 		return at(n, "nested deeper than %d levels", maxDepth)
@@ -115,6 +116,8 @@ func (w *jsonWriter) write(n ast.Node, depth int) error {
 		if err != nil {
 			return err
 		}
+		w.aliases++
+		defer func() { w.aliases-- }()
 		return w.write(target, depth+1)
 	case *ast.TagNode:
 		return w.tagged(n, depth)
@@ -136,6 +139,17 @@ func (w *jsonWriter) write(n ast.Node, depth int) error {
 		return nil
 	}
 	return w.scalar(n)
+}
+
+// count counts a value that an alias repeats.
+func (w *jsonWriter) count(n ast.Node) error {
+	if w.aliases == 0 {
+		return nil
+	}
+	if w.copied++; w.copied > maxAlias {
+		return at(n, "aliases repeat more than %d values", maxAlias)
+	}
+	return nil
 }
 
 func (w *jsonWriter) target(n *ast.AliasNode) (ast.Node, error) {
@@ -215,6 +229,9 @@ func (w *jsonWriter) pairs(pairs []*ast.MappingValueNode, seen map[string]bool, 
 	merged := len(seen) > 0
 	var merges []ast.Node
 	for _, pair := range pairs {
+		if err := w.count(pair); err != nil {
+			return err
+		}
 		if pair.Key.IsMergeKey() {
 			merges = append(merges, pair.Value)
 			continue
@@ -255,6 +272,8 @@ func (w *jsonWriter) merge(n ast.Node, seen map[string]bool, depth int) error {
 		if err != nil {
 			return err
 		}
+		w.aliases++
+		defer func() { w.aliases-- }()
 		return w.merge(target, seen, depth+1)
 	case *ast.MappingNode:
 		return w.pairs(n.Values, seen, depth)
