@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/consul"
@@ -35,7 +36,7 @@ type parts struct {
 func adapters() map[string]adapter {
 	return map[string]adapter{
 		"consul":   {func() any { return &consul.Options{} }, openConsul},
-		"file":     {func() any { return &file.Options{} }, openFile},
+		"file":     {func() any { return fileDefaults() }, openFile},
 		"httpjson": {func() any { return &httpjson.Options{} }, openHTTPJSON},
 		"merge":    {func() any { return &mergeOptions{} }, nil},
 	}
@@ -48,10 +49,13 @@ func openConsul(r *registryConfig, p parts) (source, error) {
 	return consul.New(o)
 }
 
+func fileDefaults() *file.Options {
+	return &file.Options{Format: file.FormatAuto, Poll: 30 * time.Second}
+}
+
 func openFile(r *registryConfig, p parts) (source, error) {
 	o := *r.options.(*file.Options)
-	o.Name, o.Documents, o.Timeout = r.Name, r.Documents, r.Timeout
-	o.Logger, o.Trace, o.Inject = p.log, p.trace, p.inject
+	o.Name, o.Documents, o.Logger, o.Trace = r.Name, r.Documents, p.log, p.trace
 	return file.New(o)
 }
 
@@ -67,7 +71,9 @@ const servicesFile = "./services.yaml"
 
 // servicesRegistry is the registry of a node without a configuration.
 func servicesRegistry() registryConfig {
-	r := defaultRegistry("file", &file.Options{Path: registry.Strings{servicesFile}})
+	o := fileDefaults()
+	o.Path = registry.Strings{servicesFile}
+	r := defaultRegistry("file", o)
 	r.Name, r.Warm = "services", registry.Strings{"all"}
 	return r
 }

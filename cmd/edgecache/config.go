@@ -121,7 +121,7 @@ func parseYAML(text []byte) (file *ast.File, err error) {
 			err = fmt.Errorf("not readable as YAML: %v", r)
 		}
 	}()
-	return parser.ParseBytes(text, 0)
+	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 }
 
 // complete fills in what depends on the machine.

@@ -227,7 +227,7 @@ func (r *registryConfig) Validate() error {
 // sets for itself; those of p alone are not repeated.
 func validateOverrides(p cache.Policy, o cache.Overrides) error {
 	if p.Validate() != nil {
-		return nil
+		p = cache.Defaults().Policy
 	}
 	byKey := map[string]reflect.Value{}
 	for _, f := range fieldsOf(reflect.ValueOf(&p).Elem()) {

@@ -37,21 +37,21 @@ func (n *node) swap(ctx context.Context) error {
 	if err := refuseChanges(n.config, cfg); err != nil {
 		return err
 	}
-	regs, built, err := n.build(cfg)
+	regs, err := n.build(cfg)
 	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return errors.Join(err, closeSources(built, n.built))
+		return errors.Join(err, closeSources(regs))
 	}
 	if err := n.server.SetLive(cfg.HTTP, cfg.Admin); err != nil {
-		return errors.Join(err, closeSources(built, n.built))
+		return errors.Join(err, closeSources(regs))
 	}
 	if err := n.cache.Reload(regs, cfg.Cache.Policy); err != nil {
-		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin), closeSources(built, n.built))
+		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin), closeSources(regs))
 	}
 	n.handler.apply(cfg.Log)
-	n.config, n.built = cfg, built
+	n.config = cfg
 	n.setNames(cfg)
 	for _, w := range warnings {
 		n.log.Warn(w)
@@ -75,8 +75,11 @@ func refuseChanges(old, next *Config) error {
 	return errors.Join(errs...)
 }
 
+// startKeys lie within liveKeys and are not live: the memory tier is made once.
+var startKeys = []string{"cache.memory", "cache.negative_share"}
+
 func isLive(path string) bool {
-	return slices.ContainsFunc(liveKeys, func(live string) bool {
+	return !slices.Contains(startKeys, path) && slices.ContainsFunc(liveKeys, func(live string) bool {
 		return path == live || strings.HasPrefix(path, live+".")
 	})
 }

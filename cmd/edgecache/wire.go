@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,15 +29,8 @@ type node struct {
 	names   atomic.Pointer[[]string] // of the registries, in config order
 	reloads reloads
 
-	reloading sync.Mutex // one reload at a time; protects the fields below
+	reloading sync.Mutex // one reload at a time; protects config
 	config    *Config
-	built     map[string]builtSource
-}
-
-// A builtSource is a source and the configuration it was made of.
-type builtSource struct {
-	config registryConfig
-	source source
 }
 
 // newNode makes all parts. Nothing runs until open.
@@ -52,19 +44,18 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	if n.tracing, err = newTracing(cfg.Tracing, cfg.Node.Name, n.log); err != nil {
 		return nil, err
 	}
-	regs, built, err := n.build(cfg)
+	regs, err := n.build(cfg)
 	if err != nil {
 		return nil, errors.Join(err, n.tracing.close())
 	}
-	n.built = built
 	opts := cfg.Cache
 	opts.Registries, opts.Node, opts.ReadyAfter = regs, cfg.Node.Name, cfg.Node.ReadyAfter
 	opts.Logger, opts.Trace = n.log, n.tracing.trace
 	if n.cache, err = cache.New(opts); err != nil {
-		return nil, errors.Join(err, closeSources(built, nil), n.tracing.close())
+		return nil, errors.Join(err, closeSources(regs), n.tracing.close())
 	}
 	if n.server, err = httpd.New(cfg.HTTP, cfg.Admin, n.deps()); err != nil {
-		return nil, errors.Join(err, closeSources(built, nil), n.tracing.close())
+		return nil, errors.Join(err, n.cache.Close(), n.tracing.close())
 	}
 	n.metrics = newMetrics(n)
 	return n, nil
@@ -106,30 +97,23 @@ func (n *node) close() error {
 	return errors.Join(n.server.Close(), n.cache.Close(), n.tracing.close())
 }
 
-// build makes the registries of a configuration. A source whose configuration
-// is unchanged is used again, so that its watches go on.
-func (n *node) build(cfg *Config) ([]cache.Registry, map[string]builtSource, error) {
+// build makes the registries of a configuration.
+func (n *node) build(cfg *Config) ([]cache.Registry, error) {
 	regs := make([]cache.Registry, 0, len(cfg.Registries))
-	built := make(map[string]builtSource, len(cfg.Registries))
 	p := parts{log: n.log, trace: n.tracing.trace, inject: n.tracing.inject}
 	for i := range cfg.Registries {
 		r := &cfg.Registries[i]
 		reg := r.registry()
 		if open := adapters()[r.Type].open; open != nil {
-			b := n.built[r.Name]
-			if b.source == nil || !reflect.DeepEqual(b.config, *r) {
-				src, err := open(r, p)
-				if err != nil {
-					return nil, nil, errors.Join(fmt.Errorf("registry %s: %w", r.Name, err), closeSources(built, n.built))
-				}
-				b = builtSource{*r, src}
+			src, err := open(r, p)
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("registry %s: %w", r.Name, err), closeSources(regs))
 			}
-			built[r.Name] = b
-			reg.Source, reg.Identity = b.source, b.source.Identity()
+			reg.Source, reg.Identity = src, src.Identity()
 		}
 		regs = append(regs, reg)
 	}
-	return regs, built, nil
+	return regs, nil
 }
 
 func (n *node) setNames(cfg *Config) {
@@ -140,12 +124,12 @@ func (n *node) setNames(cfg *Config) {
 	n.names.Store(&names)
 }
 
-// closeSources closes the sources that are not in keep too.
-func closeSources(built, keep map[string]builtSource) error {
+// closeSources closes sources that no cache owns.
+func closeSources(regs []cache.Registry) error {
 	var errs []error
-	for name, b := range built {
-		if keep[name].source != b.source {
-			errs = append(errs, b.source.Close())
+	for _, r := range regs {
+		if src, ok := r.Source.(source); ok {
+			errs = append(errs, src.Close())
 		}
 	}
 	return errors.Join(errs...)
