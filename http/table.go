@@ -117,10 +117,11 @@ func (c *call) decode(raw []byte, query bool) (string, error) {
 	if bytes.IndexByte(raw, '%') < 0 && (!query || bytes.IndexByte(raw, '+') < 0) {
 		return asString(raw), nil
 	}
-	out := make([]byte, 0, len(raw))
-	if cap(c.scratch)-len(c.scratch) >= len(raw) {
-		out = c.scratch[len(c.scratch):]
+	if cap(c.scratch)-len(c.scratch) < len(raw) {
+		// Strings made before stay in the old buffer, which they keep alive.
+		c.scratch = make([]byte, 0, max(4<<10, len(raw)))
 	}
+	out := c.scratch[len(c.scratch):]
 	for i := 0; i < len(raw); i++ {
 		switch b := raw[i]; {
 		case b == '%':
@@ -135,11 +136,7 @@ func (c *call) decode(raw []byte, query bool) (string, error) {
 			out = append(out, b)
 		}
 	}
-	if cap(c.scratch) == 0 {
-		c.scratch = make([]byte, 0, 4<<10)
-	} else if cap(c.scratch)-len(c.scratch) >= len(raw) {
-		c.scratch = c.scratch[:len(c.scratch)+len(out)]
-	}
+	c.scratch = c.scratch[:len(c.scratch)+len(out)]
 	return asString(out), nil
 }
 
