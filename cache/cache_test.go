@@ -102,7 +102,9 @@ func TestConcurrentMissesOfAnAbsentNameMakeOneCallAndAreRemembered(t *testing.T)
 	synctest.Test(t, func(t *testing.T) {
 		f := registrytest.NewFake("r")
 		f.SetDelay(2 * time.Second)
-		c := open(t, nil, unwatched("r", f))
+		r := unwatched("r", f)
+		r.Timeout = 5 * time.Second
+		c := open(t, nil, r)
 		var callers sync.WaitGroup
 		for range 1000 {
 			callers.Go(func() {
@@ -132,7 +134,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	g := registrytest.NewFake("s")
 	g.Put("web", instance("a"))
 	single := open(t, nil, unwatched("s", g))
-	resolved := open(t, nil, unwatched("r", f), unwatched("s", registrytestClone(g)))
+	resolved := open(t, nil, unwatched("r", f), unwatched("s", fill(registrytest.NewFake("s"))))
 	merged := open(t, nil, unwatched("r", fill(registrytest.NewFake("r"))), unwatched("s", fill(registrytest.NewFake("s"))),
 		cache.Registry{Name: "m", Type: "merge", Kind: registry.KindService, Of: []string{"r", "s"}})
 	for name, c := range map[string]*cache.Cache{"single": single, "resolved": resolved, "merged": merged} {
@@ -152,8 +154,6 @@ func TestHitAllocatesNothing(t *testing.T) {
 		}
 	}
 }
-
-func registrytestClone(*registrytest.Fake) *registrytest.Fake { return fill(registrytest.NewFake("s")) }
 
 func fill(f *registrytest.Fake) *registrytest.Fake {
 	f.Put("web", instance("a"))

@@ -86,14 +86,14 @@ func (r *refresher) add(item dueItem) {
 // dueAt returns when an entry deserves the refresher's attention.
 func (c *Cache) dueAt(u *upstream, e *entry) time.Duration {
 	switch {
+	case e.fails > 0:
+		return e.nextTry
 	case e.provisional > 0:
 		return e.confirmed + provisionalPauses[e.provisional-1]
 	case e.empties > 0:
 		return e.nextTry
 	case e.behind > 0:
 		return c.now() + time.Second
-	case e.fails > 0:
-		return e.nextTry
 	case e.watch != nil && e.watch.live(c.now()):
 		return e.confirmed + max(e.ttl, e.watch.interval())
 	case e.rec == nil:
@@ -144,7 +144,7 @@ func (r *refresher) visit(item dueItem, now time.Duration) {
 		return
 	}
 	unsettled := e.empties > 0 || e.behind > 0 || e.provisional > 0
-	inUse := e.rec != nil && e.used.Load() > 0 && now-time.Duration(e.used.Load()) <= e.ttl
+	inUse := e.rec != nil && u.policy.RefreshAhead > 0 && e.used.Load() > 0 && now-time.Duration(e.used.Load()) <= e.ttl
 	if !unsettled && !inUse && !c.subs.follows(k) {
 		e.due.Store(0)
 		return

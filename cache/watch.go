@@ -232,6 +232,7 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 		return
 	}
 	key := registry.Key{Registry: u.Name, Name: name}
+	rec.Key, rec.Kind = key, u.Kind
 	c.order.Lock()
 	held := c.mem.peek(key)
 	if held == nil && w != nil && w.name == allNames && !c.subs.follows(key) {
