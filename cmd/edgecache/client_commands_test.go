@@ -266,7 +266,7 @@ func TestListWalksThePagesAndSaysWhatIsMissing(t *testing.T) {
 
 func TestDurationsAndSizesAreShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0µs", 850 * time.Microsecond: "850µs", 3299 * time.Microsecond: "3.2ms", 412 * time.Millisecond: "412ms", 999 * time.Millisecond: "999ms", 3*time.Second + 290*time.Millisecond: "3.2s", 4 * time.Second: "4s",
+		0: "0s", 850 * time.Microsecond: "850µs", 3299 * time.Microsecond: "3.2ms", 412 * time.Millisecond: "412ms", 999 * time.Millisecond: "999ms", 3*time.Second + 290*time.Millisecond: "3.2s", 4 * time.Second: "4s",
 		42 * time.Second: "42s", 3*time.Minute + 59*time.Second: "3m", 5 * time.Hour: "5h", 50 * time.Hour: "2d", -4 * time.Second: "-4s",
 	} {
 		if got := short(d); got != want {

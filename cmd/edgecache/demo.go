@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/edgecache/edgecache/registry/consul/consultest"
 	"github.com/spf13/cobra"
@@ -53,7 +55,12 @@ func demoCommand(g *globals) *cobra.Command {
 // runDemo runs registry, node and tour, and closes them in reverse.
 func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	bold := isTerminal(g.stdout)
-	g.stdout = &lockedWriter{w: g.stdout} // a command that the tour follows writes too
+	ctx, unread := context.WithCancel(ctx)
+	defer unread()
+	pipe := make(chan os.Signal, 1) // asked for, a closed pipe is an error of Write and does not kill
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
+	g.stdout = &lockedWriter{w: g.stdout, failed: unread}
 	dir, err := os.MkdirTemp("", "edgecache-demo-")
 	if err != nil {
 		return err
@@ -81,7 +88,7 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	err = t.run(ctx)
 	switch {
 	case ctx.Err() != nil:
-		return nil // Ctrl-C
+		return nil // Ctrl-C, or nobody reads
 	case o.exit:
 		return err
 	case err != nil: // what is up is of use all the same

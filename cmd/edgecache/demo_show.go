@@ -109,14 +109,20 @@ func (w *tourWriter) has(text string) bool {
 	return strings.Contains(w.text.String(), text)
 }
 
-// A lockedWriter writes for several goroutines.
+// A lockedWriter writes for several goroutines: the tour and a command that it
+// follows.
 type lockedWriter struct {
-	mu sync.Mutex // protects w
-	w  io.Writer
+	mu     sync.Mutex // protects w
+	w      io.Writer
+	failed func() // called when nobody reads any more
 }
 
 func (l *lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	n, err := l.w.Write(p)
+	if err != nil {
+		l.failed()
+	}
+	return n, err
 }

@@ -154,6 +154,8 @@ func short(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "-" + short(-d)
+	case d == 0:
+		return "0s"
 	case d < time.Millisecond:
 		return strconv.FormatInt(d.Microseconds(), 10) + "µs"
 	case d < 10*time.Millisecond:
