@@ -201,3 +201,26 @@ func TestWatchLeavesAConnectionThatIsSilent(t *testing.T) {
 		t.Errorf("%d connections, want 3", len(seen))
 	}
 }
+
+func TestWatchKeepsAConnectionThatPings(t *testing.T) {
+	const silence, ping, pings = time.Second, 10 * time.Millisecond, 150
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, reset)
+		for range pings {
+			io.WriteString(w, ": ping\n\n")
+			w.(http.Flusher).Flush()
+			<-time.After(ping)
+		}
+		io.WriteString(w, synced)
+	}))
+	defer server.Close()
+	c, err := client.New(client.Options{Address: server.URL, Silence: silence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := collect(t, c, client.WatchQuery{Services: []string{"web"}}, 2); kinds(got) != "reset synced" {
+		t.Errorf("events = %s, want one connection that lasts", kinds(got))
+	}
+}
