@@ -42,6 +42,7 @@ func named(name string) []byte {
 type ports struct {
 	mu     sync.Mutex // protects the fields below
 	now    map[string]uint16
+	log    []string // upserts in their order
 	synced int
 	ends   []error
 }
@@ -69,6 +70,7 @@ func (p *ports) emit(e registry.Event) {
 	switch e.Kind {
 	case registry.EventUpsert:
 		p.now[e.Name] = e.Record.Instances[0].Main().Port
+		p.log = append(p.log, fmt.Sprintf("%s:%d", e.Name, p.now[e.Name]))
 	case registry.EventDelete:
 		delete(p.now, e.Name)
 	case registry.EventSynced:
@@ -214,17 +216,24 @@ func TestASlowWriterIsWaitedFor(t *testing.T) {
 	}
 	defer f.Close()
 	content := append(web(2), []byte("  - name: last\n    instances: [{address: 10.0.0.2, port: 2}]\n")...)
-	for part := range slices.Chunk(content, 16) { // each prefix that ends a line is valid YAML
-		if _, err := f.Write(part); err != nil {
+	var slowest time.Duration
+	for last, part := time.Now(), []byte(nil); len(content) > 0; last = time.Now() {
+		part, content = content[:min(8, len(content))], content[min(8, len(content)):]
+		if _, err := f.Write(part); err != nil { // some of what is there by now is valid YAML
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(4 * time.Millisecond) // a writer that is slow, not a wait
+		slowest = max(slowest, time.Since(last))
 	}
 	p.until(t, "last:2 web:2")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.ends) > 0 || p.synced != 1 {
 		t.Errorf("half a file ended the watch: %v", p.ends)
+	}
+	// Both come from one reading, in the order of their names.
+	if want := []string{"web:1", "last:2", "web:2"}; slowest < 15*time.Millisecond && !slices.Equal(p.log, want) {
+		t.Errorf("half a file was read: %q, not %q", p.log, want)
 	}
 }
 

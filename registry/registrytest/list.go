@@ -147,10 +147,10 @@ func (f *listFollower) until(want ...string) {
 }
 
 func checkWatchList(c *checker) {
-	c.u.Put("web", instance(1, 8001))
-	c.listedIfAble("web")
 	f := c.followList()
 	defer f.close()
+	f.until() // a list without names is a list
+	c.u.Put("web", instance(1, 8001))
 	f.until("web")
 	c.u.Put("db", instance(1, 5432))
 	f.until("db", "web")
