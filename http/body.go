@@ -168,13 +168,13 @@ func unknownField(name string, fields map[string]fieldDecoder) string {
 	return fmt.Sprintf("unknown field; known are %v", known)
 }
 
-// nearestWord returns the known word that is at most a third of its letters
-// away from word, or "".
+// nearestWord returns the known word that is a third of its letters away from
+// word or less (of short ones, half), or "".
 func nearestWord(word string, known []string) string {
 	best, distance := "", 0
 	for _, k := range known {
 		d := editDistance(word, k)
-		if d <= max(1, len(k)/3) && (best == "" || d < distance) {
+		if d <= max(min(2, len(k)/2), len(k)/3) && (best == "" || d < distance) {
 			best, distance = k, d
 		}
 	}
