@@ -48,6 +48,7 @@ type bucket struct {
 
 func newGuard(recheck Recheck, perSecond float64, changed func(bool)) *guard {
 	g := &guard{recheck: recheck, changed: changed, lastOK: -1}
+	g.closedAt.Store(-1)
 	if perSecond > 0 {
 		g.limit = rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond)))
 	}

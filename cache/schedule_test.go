@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 20_000, "adversarial fill and invalidate schedules to try")
+	schedules = flag.Int("schedules", 5_000, "adversarial fill and invalidate schedules to try")
 	seed      = flag.Uint64("seed", 0, "seed of the random tests; 0: a new one")
 )
 
