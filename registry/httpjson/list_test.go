@@ -248,28 +248,50 @@ func TestOneFetchServesAllThatBeganBeforeIt(t *testing.T) {
 	}
 }
 
+type callerKey struct{}
+
 func TestACancelledFetchHarmsNobody(t *testing.T) {
 	g := newGated()
-	s := handled(t, g.ServeHTTP, httpjson.Options{List: "/list"})
-	ctx, cancel := context.WithCancel(t.Context())
+	fetching := make(chan string, 100)
+	s := handled(t, func(w http.ResponseWriter, r *http.Request) {
+		fetching <- r.Header.Get("X-Caller")
+		g.ServeHTTP(w, r)
+	}, httpjson.Options{List: "/list", Inject: func(ctx context.Context, h http.Header) {
+		caller, _ := ctx.Value(callerKey{}).(string)
+		h.Set("X-Caller", caller)
+	}})
 	var callers sync.WaitGroup
-	callers.Go(func() {
-		_, err := s.Lookup(ctx, "web", nil)
-		var up *registry.UpstreamError
-		if !errors.As(err, &up) || !up.Harmless {
-			t.Errorf("the cancelled one: got %v", err)
-		}
-	})
-	<-g.held
-	callers.Go(func() {
-		if _, err := lookup(t, s, "web", nil); err != nil {
-			t.Errorf("the other: %v", err)
-		}
-	})
-	waitUntil(t, func() bool { return httpjson.Arrived(s) >= 3 })
-	cancel()
-	<-g.held
+	cancels, errs := map[string]context.CancelFunc{}, map[string]chan error{}
+	ask := func(caller string) {
+		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), callerKey{}, caller))
+		ended := make(chan error, 1)
+		cancels[caller], errs[caller] = cancel, ended
+		callers.Go(func() {
+			_, err := s.Lookup(ctx, "web", nil)
+			ended <- err
+		})
+	}
+	ask("first")
+	<-fetching
+	ask("a")
+	ask("b")
+	waitUntil(t, func() bool { return httpjson.Arrived(s) >= 4 })
 	g.goOn <- 200
+	leader := <-fetching // for both
+	cancels[leader]()
+	var up *registry.UpstreamError
+	if err := <-errs[leader]; !errors.As(err, &up) || !up.Harmless {
+		t.Errorf("the cancelled one: got %v", err)
+	}
+	delete(errs, leader)
+	<-fetching
+	g.goOn <- 200
+	for caller, err := range errs {
+		if err := <-err; err != nil {
+			t.Errorf("%s: %v", caller, err)
+		}
+		cancels[caller]()
+	}
 	callers.Wait()
 }
 
