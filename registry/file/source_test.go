@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,10 @@ func (p *ports) emit(e registry.Event) {
 	defer p.mu.Unlock()
 	switch e.Kind {
 	case registry.EventUpsert:
-		p.now[e.Name] = e.Record.Instances[0].Main().Port
+		p.now[e.Name] = 0
+		if len(e.Record.Instances) > 0 {
+			p.now[e.Name] = e.Record.Instances[0].Main().Port
+		}
 		p.log = append(p.log, fmt.Sprintf("%s:%d", e.Name, p.now[e.Name]))
 	case registry.EventDelete:
 		delete(p.now, e.Name)
@@ -217,13 +221,13 @@ func TestASlowWriterIsWaitedFor(t *testing.T) {
 	defer f.Close()
 	content := append(web(2), []byte("  - name: last\n    instances: [{address: 10.0.0.2, port: 2}]\n")...)
 	var slowest time.Duration
-	for last, part := time.Now(), []byte(nil); len(content) > 0; last = time.Now() {
-		part, content = content[:min(8, len(content))], content[min(8, len(content)):]
-		if _, err := f.Write(part); err != nil { // some of what is there by now is valid YAML
+	for line := range bytes.Lines(content) { // the file is valid YAML after most of them
+		began := time.Now()
+		if _, err := f.Write(line); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(4 * time.Millisecond) // a writer that is slow, not a wait
-		slowest = max(slowest, time.Since(last))
+		time.Sleep(8 * time.Millisecond) // a writer that is slow, not a wait
+		slowest = max(slowest, time.Since(began))
 	}
 	p.until(t, "last:2 web:2")
 	p.mu.Lock()
