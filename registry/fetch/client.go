@@ -87,7 +87,10 @@ func (c *Client) get(ctx context.Context, r *Request) (*Response, error) {
 		at := (first + i) % len(c.addresses)
 		resp, err := c.bounded(ctx, r, at, n-i)
 		if resp != nil || !movesOn(err) {
-			c.first.Store(int32(at))
+			if c.first.Swap(int32(at)) != int32(at) {
+				c.options.Logger.Info("registry answers at another address",
+					"registry", c.options.Registry, "address", c.addresses[at].url.String())
+			}
 			return resp, err
 		}
 		errs = append(errs, err)
