@@ -80,7 +80,7 @@ func (s configSource) parse(text []byte) (*Config, []string, error) {
 	if s.file == "" && len(cfg.Registries) == 0 {
 		cfg.Registries = []registryConfig{servicesRegistry()}
 	}
-	cfg.complete()
+	cfg.complete(m)
 	unread := len(m.found)
 	cfg.validate(m)
 	m.found = append(m.found[:unread:unread], slices.DeleteFunc(m.found[unread:], m.found[:unread].explain)...)
@@ -124,11 +124,30 @@ func parseYAML(text []byte) (file *ast.File, err error) {
 	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 }
 
-// complete fills in what depends on the machine.
-func (c *Config) complete() {
+// complete fills in what depends on the machine and on other sections.
+func (c *Config) complete(m *mistakes) {
+	for i := range c.Registries {
+		o := &c.Registries[i].Overrides
+		at := fmt.Sprintf("registries[%d]", i)
+		inherit(m, at+".recheck", o.Recheck, &c.Cache.Recheck)
+		inherit(m, at+".empty", o.Empty, &c.Cache.Empty)
+	}
 	if c.Node.Name == "" {
 		host, _ := os.Hostname() // without one the node is "local"
 		c.Node.Name = labelOf(host)
+	}
+}
+
+// inherit gives own (nil: not set) the parts of the section that it leaves out.
+func inherit[T any](m *mistakes, key string, own, section *T) {
+	if own == nil {
+		return
+	}
+	from := fieldsOf(reflect.ValueOf(section).Elem())
+	for i, f := range fieldsOf(reflect.ValueOf(own).Elem()) {
+		if _, set := m.keys[join(key, f.key)]; !set {
+			f.value.Set(from[i].value)
+		}
 	}
 }
 

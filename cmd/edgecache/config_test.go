@@ -211,6 +211,22 @@ registries:
 	}
 }
 
+func TestARegistryInheritsThePartsOfAWindowThatItLeavesOut(t *testing.T) {
+	cfg, _ := parse(t, `
+registries:
+  - {name: a, type: consul, empty: {confirm: 7}, recheck: {max: 1m}}
+  - {name: b, type: consul, empty: {confirm: 1, grace: 0s}}
+cache: {empty: {grace: 9s}, recheck: {min: 3s}}
+`, nil, []string{"registries.b.recheck={min: 4s}"})
+	a, b := cfg.Registries[0], cfg.Registries[1]
+	if *a.Empty != (cache.Empty{Confirm: 7, Grace: 9 * time.Second}) || *a.Recheck != (cache.Recheck{Min: 3 * time.Second, Max: time.Minute}) {
+		t.Errorf("a: empty = %+v, recheck = %+v", *a.Empty, *a.Recheck)
+	}
+	if *b.Empty != (cache.Empty{Confirm: 1}) || *b.Recheck != (cache.Recheck{Min: 4 * time.Second, Max: 30 * time.Second}) {
+		t.Errorf("b: empty = %+v, recheck = %+v", *b.Empty, *b.Recheck)
+	}
+}
+
 func TestSampleIsTheDefaults(t *testing.T) {
 	sample := filepath.Join("..", "..", "edgecache.sample.yaml")
 	got, warnings, err := configSource{file: sample}.load()

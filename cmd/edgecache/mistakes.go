@@ -17,7 +17,7 @@ type mistakes struct {
 	file  string   // "": there is none
 	lines []string // of the file
 	found found
-	keys  map[string]position // where each key's value stands in the file
+	keys  map[string]position // the keys that are set, and where in the file
 	from  map[string]string   // key: the environment variable or flag that set it
 }
 
@@ -65,7 +65,7 @@ func (m *mistakes) add(key, format string, args ...any) {
 			key = source + ": " + key
 			break
 		}
-		if p, ok := m.keys[k]; ok {
+		if p := m.keys[k]; p.line > 0 {
 			where = p
 			break
 		}

@@ -27,14 +27,15 @@ func usesServicesFile(cfg *Config) bool {
 func provideServices(path string) string {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return "serving " + path
-	}
-	if err == nil {
+		if _, err = os.Stat(path); err == nil { // else a link that leads nowhere
+			return "serving " + path
+		}
+	} else if err == nil {
 		_, err = f.Write(servicesSample)
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return fmt.Sprintf("serving %s, which is not there and cannot be written (%v): starting empty", path, err)
+		return fmt.Sprintf("serving %s, which cannot be read or written (%v): starting empty", path, err)
 	}
 	return "serving " + path + ", a sample written just now: edit it, changes are seen at once"
 }

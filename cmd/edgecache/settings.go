@@ -142,6 +142,9 @@ func (l leaf) set(m *mistakes, source, text string) {
 	}
 	own := newMistakes("", []byte(text))
 	decodeYAML(own, []byte(text), v, l.key)
+	for key := range own.keys {
+		m.keys[key] = position{} // set, but not in the file
+	}
 	for _, e := range own.found {
 		if rest, ok := strings.CutPrefix(e.key, l.key); ok && rest != "" {
 			e.text = strings.TrimPrefix(rest, ".") + ": " + e.text
