@@ -18,7 +18,7 @@ import (
 const (
 	maxExpr      = 1 << 10 // bytes of a filter expression
 	maxExprs     = 256     // compiled expressions that are kept
-	maxExprSteps = 200_000 // of the parser: nested parentheses cost it dearly
+	maxExprSteps = 100_000 // of the parser: nested parentheses cost it dearly
 	verdictSlots = 64      // records whose verdicts an expression keeps
 )
 
@@ -79,6 +79,9 @@ func compileExpr(text string) (*expr, error) {
 		return nil, fmt.Errorf("the expression has %d bytes, the most is %d", len(text), maxExpr)
 	}
 	parsed, err := grammar.Parse("", []byte(text), grammar.MaxExpressions(maxExprSteps))
+	if err != nil && strings.Contains(err.Error(), "max number of expressions") {
+		return nil, errors.New("the expression has too many parentheses in each other; write it flatter")
+	}
 	if err != nil {
 		return nil, fmt.Errorf(`line:column (byte) %v; an expression like zone == "a" and "v1" in tags expected`, err)
 	}

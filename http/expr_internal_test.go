@@ -25,7 +25,8 @@ func TestExprErrorsSayWhereAndWhatIsRight(t *testing.T) {
 		``:                                    `1:`,
 		`zone < "a"`:                          `1:`,
 		`id == "` + strings.Repeat("x", 1100): `the most is 1024`,
-		strings.Repeat("(", 1000):             ``,
+		strings.Repeat("any tags as t { ", 3) + "t == x" + strings.Repeat(" }", 3): `2 deep`,
+		strings.Repeat("(", 1000): `write it flatter`,
 	} {
 		if _, err := compileExpr(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: %v, want %q", text, err, want)
@@ -36,15 +37,17 @@ func TestExprErrorsSayWhereAndWhatIsRight(t *testing.T) {
 func TestExprMatches(t *testing.T) {
 	rec := testRecord(3)
 	for text, want := range map[string]string{
-		`zone == "eu-1a"`:                                 "100",
-		`metadata.canary == "true"`:                       "000",
-		`metadata.none != "x" and zone != "eu-1b"`:        "101",
-		`"v1" in tags and port == 8080`:                   "111",
-		`any endpoints as e { e.address == "10.0.0.1" }`:  "010",
-		`weight == 1 and health == passing`:               "111",
-		`tags contains "v2" or id matches "-[12]$"`:       "011",
-		`registered is empty and url is empty`:            "111",
-		`all metadata as k, v { k == canary and v != x }`: "111",
+		`zone == "eu-1a"`:                                                             "100",
+		`metadata.canary == "true"`:                                                   "000",
+		`metadata.none != "x" and zone != "eu-1b"`:                                    "101",
+		`"v1" in tags and port == 8080`:                                               "111",
+		`any endpoints as e { e.address == "10.0.0.1" }`:                              "010",
+		`weight == 1 and health == passing`:                                           "111",
+		`tags contains "v2" or id matches "-[12]$"`:                                   "011",
+		`((zone == a) or ((id == "web-1") and (port == 8080))) and not (tls == true)`: "010",
+		`any endpoints as e { any tags as t { e.port == 8080 and t == "v1" } }`:       "111",
+		`registered is empty and url is empty`:                                        "111",
+		`all metadata as k, v { k == canary and v != x }`:                             "111",
 	} {
 		x, err := compileExpr(text)
 		if err != nil {

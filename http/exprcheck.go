@@ -35,10 +35,14 @@ var (
 	}}
 )
 
+// maxNested is how deep any and all may stand in each other: each multiplies
+// what a verdict costs.
+const maxNested = 2
+
 // checkExpr checks every part of an expression against the fields of an
-// instance and the names that any and all bind, so that evaluating it cannot
-// fail.
-func checkExpr(e grammar.Expression, text string, bound map[string]fieldType) error {
+// instance and the names that the any and all around it bind, outermost first,
+// so that evaluating it cannot fail.
+func checkExpr(e grammar.Expression, text string, bound []map[string]fieldType) error {
 	switch e := e.(type) {
 	case *grammar.UnaryExpression:
 		return checkExpr(e.Operand, text, bound)
@@ -72,13 +76,17 @@ func position(text string, s grammar.Selector) string {
 }
 
 // typeOf follows a selector.
-func typeOf(path []string, bound map[string]fieldType) (fieldType, error) {
+func typeOf(path []string, bound []map[string]fieldType) (fieldType, error) {
 	t := instanceType
-	for i, name := range path {
-		if b, ok := bound[name]; ok && i == 0 {
-			t = b
-			continue
+	if len(path) > 0 {
+		for _, names := range slices.Backward(bound) {
+			if b, ok := names[path[0]]; ok {
+				t, path = b, path[1:]
+				break
+			}
 		}
+	}
+	for _, name := range path {
 		switch t.kind {
 		case "object":
 			next, ok := t.fields[name]
@@ -103,18 +111,18 @@ func unknownName(name string, t fieldType) error {
 	return fmt.Errorf("no field %q; there are %s", name, strings.Join(known, ", "))
 }
 
-func checkCollection(e *grammar.CollectionExpression, text string, bound map[string]fieldType) error {
+func checkCollection(e *grammar.CollectionExpression, text string, bound []map[string]fieldType) error {
 	t, err := typeOf(e.Selector.Path, bound)
+	if err == nil && len(bound) == maxNested {
+		err = fmt.Errorf("any and all can stand in each other %d deep", maxNested)
+	}
 	if err == nil && t.kind != "list" && t.kind != "map" {
 		err = fmt.Errorf("any and all need a list or a map, this is a %s", t.kind)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", position(text, e.Selector), e.Selector, err)
 	}
-	inner := maps.Clone(bound)
-	if inner == nil {
-		inner = map[string]fieldType{}
-	}
+	inner := map[string]fieldType{}
 	first, second := integerType, *t.elem
 	if t.kind == "map" {
 		first = stringType
@@ -127,7 +135,7 @@ func checkCollection(e *grammar.CollectionExpression, text string, bound map[str
 	default:
 		inner[b.Index], inner[b.Value] = first, second
 	}
-	return checkExpr(e.Inner, text, inner)
+	return checkExpr(e.Inner, text, append(slices.Clone(bound), inner))
 }
 
 // checkMatch checks an operator and its value against the field's type.
