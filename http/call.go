@@ -21,6 +21,7 @@ type call struct {
 	token *tokenEntry // who asks; nil on routes that need no token
 	shard *shard      // where it is counted
 	class class
+	seen  headerSet
 	tick  uint32 // calls this object has served; every 64th is timed
 
 	registry string // {registry} of the path

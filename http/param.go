@@ -112,10 +112,10 @@ func (c *call) prepare(known *parameterSet) error {
 			return err
 		}
 	}
-	if control := c.ctx.Request.Header.PeekBytes(headerCacheControl); len(control) > 0 {
-		return c.cacheControl(asString(control))
+	if c.seen&seenCacheControl == 0 {
+		return nil
 	}
-	return nil
+	return c.cacheControl(asString(c.ctx.Request.Header.PeekBytes(headerCacheControl)))
 }
 
 // set applies one lookup parameter.

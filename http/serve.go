@@ -6,7 +6,6 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -62,7 +61,8 @@ func (s *Server) fail(c *call, err error) {
 
 // handle checks a request, finds its route and calls the handler.
 func (p *port) handle(c *call) error {
-	if err := p.checkShape(c.ctx); err != nil {
+	c.seen = scanHeaders(c.ctx.Request.Header.RawHeaders())
+	if err := p.checkShape(c); err != nil {
 		return err
 	}
 	if gate := p.gate.Load(); gate != nil {
@@ -98,7 +98,11 @@ func (p *port) handle(c *call) error {
 
 // authorize checks the caller's token.
 func (p *port) authorize(c *call, scope string) error {
-	token, ok := p.tokens.check(c.ctx.Request.Header.PeekBytes(headerAuthorization))
+	var header []byte
+	if c.seen&seenAuthorization != 0 {
+		header = c.ctx.Request.Header.PeekBytes(headerAuthorization)
+	}
+	token, ok := p.tokens.check(header)
 	if !ok {
 		return unauthenticated.because("a valid token is needed: Authorization: Bearer TOKEN")
 	}
@@ -139,8 +143,8 @@ func splitTarget(target []byte) (path, search []byte) {
 // checkShape refuses what servers and proxies are known to read differently:
 // after it nothing on the connection can be trusted. fasthttp has refused
 // doubled Host, Content-Length and Transfer-Encoding and bad chunks already.
-func (p *port) checkShape(ctx *fasthttp.RequestCtx) error {
-	h := &ctx.Request.Header
+func (p *port) checkShape(c *call) error {
+	h := &c.ctx.Request.Header
 	why := ""
 	switch {
 	case h.IsHTTP11():
@@ -152,35 +156,18 @@ func (p *port) checkShape(ctx *fasthttp.RequestCtx) error {
 	case h.ContentLength() == -1:
 		why = "HTTP/1.0 has no Transfer-Encoding"
 	}
-	// A request without a body, the usual one, has neither header.
-	if n := h.ContentLength(); why == "" && (n != -2 || hasHeader(h.RawHeaders(), "transfer-encoding")) {
-		switch {
-		case n == -1 && hasHeader(h.RawHeaders(), "content-length"):
-			why = "Content-Length together with Transfer-Encoding"
-		case n != -1 && hasHeader(h.RawHeaders(), "transfer-encoding"):
-			why = "Transfer-Encoding: chunked is the only one that is read"
-		}
+	switch chunked := h.ContentLength() == -1; {
+	case c.seen&seenTransferEncoding == 0:
+	case c.seen&seenContentLength != 0:
+		why = "Content-Length together with Transfer-Encoding"
+	case !chunked:
+		why = "Transfer-Encoding: chunked is the only one that is read"
 	}
 	if why == "" {
 		return nil
 	}
 	p.server.counters.malformed.Add(1)
 	return badRequest("", "%s; the connection is closed", why).closing()
-}
-
-// hasHeader reports whether raw headers have one of that lower-case name.
-func hasHeader(raw []byte, name string) bool {
-	for len(raw) >= len(name) {
-		if raw[0]|0x20 == name[0] && strings.EqualFold(asString(raw[:len(name)]), name) {
-			return true
-		}
-		end := bytes.IndexByte(raw, '\n')
-		if end < 0 {
-			return false
-		}
-		raw = raw[end+1:]
-	}
-	return false
 }
 
 // malformed answers what fasthttp could not read. The connection ends.

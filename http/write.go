@@ -182,6 +182,9 @@ func (c *call) tag(opening string, hash uint64) []byte {
 // already, and then the answer is 304.
 func (c *call) matched(etag []byte) bool {
 	c.ctx.Response.Header.SetCanonical(headerETag, etag)
+	if c.seen&seenIfNoneMatch == 0 {
+		return false
+	}
 	have := c.ctx.Request.Header.PeekBytes(headerIfNoneMatch)
 	if len(have) == 0 || !matchTag(asString(have), strings.TrimPrefix(asString(etag), "W/")) {
 		return false
