@@ -132,7 +132,7 @@ func (s *Server) lookupAll(c *call, b *batchBody) []byte {
 					return
 				}
 				query.Name, query.Registry = b.keys[i].Name, b.keys[i].Registry
-				err := s.deps.Answerer.Answer(ctx, &query, attrs, &result)
+				err := s.resolve(ctx, &query, attrs, &result)
 				items[i] = appendItem(nil, &result, err)
 			}
 		})

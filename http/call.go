@@ -2,7 +2,6 @@ package http
 
 import (
 	"bytes"
-	"context"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -38,7 +37,6 @@ type call struct {
 	params   []param
 	scratch  []byte // holds decoded path and query
 	text     []byte // holds header values while they are made
-	out      []byte // holds the body; lives until the response is written
 	client   netip.Addr
 }
 
@@ -63,10 +61,6 @@ func (c *call) release(s *Server) {
 	c.client = netip.Addr{}
 	s.calls.Put(c)
 }
-
-// base is the context of everything that a request starts: it ends when the
-// server closes, never with the connection.
-func (c *call) base() context.Context { return c.port.server.base }
 
 // view is what an answer shows of a record.
 type view uint8

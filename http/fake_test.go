@@ -25,7 +25,6 @@ type memoryEngine struct {
 	failing map[string]error // what a name's lookup returns instead
 	index   map[string]uint64
 	list    uint64
-	seq     int
 	log     []string // names changed, for resuming: entry i has sequence i+1
 	subs    map[*memorySub]struct{}
 	hold    chan struct{} // not nil: lookups wait until it is closed

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"strings"
 
 	"github.com/edgecache/edgecache/registry"
@@ -20,17 +21,16 @@ func (s *Server) lookup(c *call) error {
 	if c.hasIndex {
 		return s.block(c)
 	}
-	return c.answer(s.resolve(c))
+	return c.answer(s.resolve(s.base, &c.query, c, &c.result))
 }
 
-// resolve asks the Answerer for the call's query.
-func (s *Server) resolve(c *call) error {
+// resolve asks the Answerer, within a span if tracing is on.
+func (s *Server) resolve(ctx context.Context, q *registry.Query, attrs registry.Attrs, out *registry.Result) error {
 	if s.deps.Trace == nil {
-		return s.deps.Answerer.Answer(s.base, &c.query, c, &c.result)
+		return s.deps.Answerer.Answer(ctx, q, attrs, out)
 	}
-	key := registry.Key{Registry: strings.Clone(c.query.Registry), Name: strings.Clone(c.query.Name)}
-	ctx, end := s.deps.Trace(s.base, "lookup", key)
-	err := s.deps.Answerer.Answer(ctx, &c.query, c, &c.result)
+	ctx, end := s.deps.Trace(ctx, "lookup", registry.Key{Registry: strings.Clone(q.Registry), Name: strings.Clone(q.Name)})
+	err := s.deps.Answerer.Answer(ctx, q, attrs, out)
 	end(err)
 	return err
 }

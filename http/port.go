@@ -86,7 +86,7 @@ func (p *port) setLimits(l Limits) {
 		Handler: p.serve, ErrorHandler: p.malformed,
 		Concurrency:     1 << 30, // counted at accept
 		ReadBufferSize:  int(l.Header),
-		WriteBufferSize: 4 << 10,
+		WriteBufferSize: 8 << 10, // most answers leave in one write
 		ReadTimeout:     l.Read, IdleTimeout: l.Idle,
 		MaxRequestBodySize:           int(l.Body),
 		DisablePreParseMultipartForm: true,
@@ -118,13 +118,16 @@ func (q quiet) Printf(format string, args ...any) {
 
 // accept takes connections until the listener is closed.
 func (p *port) accept() {
-	for {
+	for failing := false; ; {
 		raw, err := p.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if failing != (err != nil) {
+			failing = !failing
+			p.server.deps.Logger.Warn("accepting connections", "port", p.name, "failing", failing, "error", err)
+		}
 		if err != nil { // out of file descriptors, or the client is gone already
-			p.server.deps.Logger.Warn("cannot accept a connection", "port", p.name, "error", err)
 			select {
 			case <-p.server.base.Done():
 				return

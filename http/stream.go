@@ -201,7 +201,7 @@ func (w *stream) look(name string) event {
 	var result registry.Result
 	q := w.query
 	q.Name = name
-	err := w.server.deps.Answerer.Answer(w.server.base, &q, w.attrs, &result)
+	err := w.server.resolve(w.server.base, &q, w.attrs, &result)
 	e := event{name: name, index: result.Index}
 	switch {
 	case err == nil && (result.Selection.Len(result.Record) > 0 || len(result.Record.Instances) == 0):

@@ -28,7 +28,7 @@ func (s *Server) leaveWait() { s.counters.waiters.Add(-1) }
 // block answers a lookup with index: at once unless that is the current index,
 // else at the next change or when its time is over.
 func (s *Server) block(c *call) error {
-	err := s.resolve(c)
+	err := s.resolve(s.base, &c.query, c, &c.result)
 	if !c.unchanged(err) {
 		return c.answer(err)
 	}
@@ -36,7 +36,7 @@ func (s *Server) block(c *call) error {
 	err = s.await(c, registry.Subscribe{
 		Registry: strings.Clone(c.query.Registry), Names: []string{name}, Kind: c.query.Kind,
 	}, func() (bool, error) {
-		err := s.resolve(c)
+		err := s.resolve(s.base, &c.query, c, &c.result)
 		return c.unchanged(err), err
 	})
 	return c.answer(err)

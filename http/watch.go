@@ -21,6 +21,9 @@ func (s *Server) watch(c *call) error {
 	if c.ctx.IsHead() {
 		return badRequest("", "HEAD cannot watch; use GET")
 	}
+	if !c.ctx.Request.Header.IsHTTP11() {
+		return badRequest("", "a stream has no length, so it needs HTTP/1.1")
+	}
 	to, err := s.watchQuery(c)
 	if err != nil {
 		return err
