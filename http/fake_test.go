@@ -29,6 +29,7 @@ type memoryEngine struct {
 	subs    map[*memorySub]struct{}
 	hold    chan struct{} // not nil: lookups wait until it is closed
 	lookups int
+	asked   registry.Query // the last query, without its name
 	panics  bool
 }
 
@@ -74,6 +75,13 @@ func (e *memoryEngine) fail(name string, err error) {
 	e.failing[name] = err
 }
 
+// last returns what the last lookup asked for besides the name.
+func (e *memoryEngine) last() registry.Query {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.asked
+}
+
 func (e *memoryEngine) holdLookups() (release func()) {
 	hold := make(chan struct{})
 	e.mu.Lock()
@@ -95,6 +103,8 @@ func (e *memoryEngine) Lookup(ctx context.Context, q *registry.Query) (registry.
 	e.mu.Lock()
 	hold := e.hold
 	e.lookups++
+	e.asked = *q
+	e.asked.Name, e.asked.Select.Tags = "", nil // they end with the request
 	if e.panics {
 		e.mu.Unlock()
 		panic("engine broke")
