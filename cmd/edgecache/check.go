@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,13 @@ func check(g *globals, source configSource) error {
 		fmt.Fprintln(g.stderr, "warning:", w)
 	}
 	if err != nil {
+		return err
+	}
+	n, err := newNode(cfg, source, newLogHandler(io.Discard, cfg.Log)) // what only the packages can tell
+	if err != nil {
+		return err
+	}
+	if err := n.close(); err != nil {
 		return err
 	}
 	text, err := cfg.effective()

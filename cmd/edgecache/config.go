@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/edgecache/edgecache/cache"
 	httpd "github.com/edgecache/edgecache/http"
@@ -87,6 +90,9 @@ func (s configSource) parse(text []byte) (*Config, []string, error) {
 	if err := m.err(); err != nil {
 		return nil, warnings, err
 	}
+	if len(cfg.Registries) == 0 {
+		warnings = append(warnings, "there are no registries: every lookup is not found")
+	}
 	return cfg, warnings, nil
 }
 
@@ -113,6 +119,12 @@ func decodeYAML(m *mistakes, text []byte, v reflect.Value, path string) {
 	}
 }
 
+// The parser's effort grows with the square of the depth.
+const (
+	maxFile  = 4 << 20
+	maxDepth = 100
+)
+
 // parseYAML turns a panic of the parser, which reads what a user wrote, into
 // an error.
 func parseYAML(text []byte) (file *ast.File, err error) {
@@ -121,7 +133,21 @@ func parseYAML(text []byte) (file *ast.File, err error) {
 			err = fmt.Errorf("not readable as YAML: %v", r)
 		}
 	}()
-	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%d bytes, at most %d expected", len(text), maxFile)
+	}
+	tokens, depth := lexer.Tokenize(string(text)), 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			if depth++; depth > maxDepth {
+				return nil, fmt.Errorf("line %d: brackets more than %d deep", t.Position.Line, maxDepth)
+			}
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+	}
+	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
 // complete fills in what depends on the machine and on other sections.
@@ -172,6 +198,8 @@ func (c *Config) validate(m *mistakes) {
 	m.section("cache", c.Cache.Validate())
 	m.section("log", c.Log.Validate())
 	m.section("tracing", c.Tracing.Validate())
+	m.section("http.tls", validateCertificate(c.HTTP.TLS))
+	m.section("admin.tls", validateCertificate(c.Admin.TLS))
 	c.validateRegistries(m)
 	for i, t := range c.Admin.Tokens {
 		c.validateToken(m, fmt.Sprintf("admin.tokens[%d].registries", i), t)
@@ -187,6 +215,17 @@ func (c *Config) validateToken(m *mistakes, key string, t httpd.Token) {
 			m.add(key, "there is no registry %q", name)
 		}
 	}
+}
+
+// validateCertificate reads the files that a listener needs.
+func validateCertificate(o httpd.TLSOptions) error {
+	if o.Cert == "" || o.Key == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
+		return fmt.Errorf("cert: %w", err)
+	}
+	return nil
 }
 
 // Validate returns all mistakes at once.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -172,6 +173,44 @@ func TestEnvironmentReplacesTheListOfRegistries(t *testing.T) {
 	}, []string{"registries.f.warm=a,b"})
 	if len(cfg.Registries) != 1 || cfg.Registries[0].Name != "f" || cfg.Registries[0].Retries != 7 || len(cfg.Registries[0].Warm) != 2 {
 		t.Errorf("registries = %+v", cfg.Registries)
+	}
+}
+
+func TestHostileFilesAreRefusedCheaply(t *testing.T) {
+	for name, text := range map[string]string{
+		"deep": "a: " + strings.Repeat("[", 100_000), "big": strings.Repeat("#", maxFile+1),
+		"many":     strings.Repeat("x: y\n", 1000),
+		"wide":     "http: {cors: [" + strings.Repeat("x,", maxNodes) + "x]}",
+		"laughing": "registries:\n- &a0 {name: a, type: file}\n" + laughs(40),
+	} {
+		if got := refused(t, text, nil, nil); len(got) > 30_000 {
+			t.Errorf("%s: the message has %d bytes", name, len(got))
+		}
+	}
+}
+
+// laughs returns entries that each merge the one before twice.
+func laughs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "- &a%d {<<: [*a%d, *a%d], name: a}\n", i+1, i, i)
+		fmt.Fprintf(&b, "- &a%d {<<: *a%d, <<: *a%d, type: file}\n", i+1, i, i)
+	}
+	return b.String()
+}
+
+func TestCertificatesAreReadBeforeUse(t *testing.T) {
+	got := refused(t, "registries: [{name: c, type: consul}]\nadmin: {tls: {cert: /nowhere/cert.pem, key: /nowhere/key.pem}}\n", nil, nil)
+	if !strings.Contains(got, "test.yaml:2:21: admin.tls.cert: open /nowhere/cert.pem: no such file or directory") {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+func TestAnEmptySettingEmptiesAList(t *testing.T) {
+	cfg, _ := parse(t, "http: {zones: {a: [10.0.0.0/8]}, cors: ['*']}\nregistries: [{name: c, type: consul}]\n",
+		[]string{"EDGECACHE_HTTP_ZONES=", "EDGECACHE_HTTP_CORS="}, []string{"registries="})
+	if len(cfg.HTTP.Zones) != 0 || len(cfg.HTTP.CORS) != 0 || len(cfg.Registries) != 0 {
+		t.Errorf("zones = %v, cors = %v, registries = %v", cfg.HTTP.Zones, cfg.HTTP.CORS, cfg.Registries)
 	}
 }
 

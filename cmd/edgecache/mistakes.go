@@ -109,6 +109,9 @@ func positionOf(t *token.Token) position {
 	return position{t.Position.Line, t.Position.Column}
 }
 
+// mostTold bounds the message: more mistakes than this are one mistake.
+const mostTold = 50
+
 // err returns all mistakes in the order of the file, or nil.
 func (m *mistakes) err() error {
 	if len(m.found) == 0 {
@@ -124,7 +127,11 @@ func (m *mistakes) err() error {
 		noun = fmt.Sprintf("%d mistakes", n)
 	}
 	fmt.Fprintf(&b, "configuration: %s", noun)
-	for _, e := range m.found {
+	for i, e := range m.found {
+		if i == mostTold {
+			fmt.Fprintf(&b, "\n… and %d more", len(m.found)-i)
+			break
+		}
 		b.WriteString("\n" + m.render(e))
 	}
 	return errors.New(b.String())
@@ -139,18 +146,27 @@ func (m *mistakes) render(e mistake) string {
 	if e.line < 1 || e.line > len(m.lines) {
 		return text
 	}
-	line := strings.TrimRight(m.lines[e.line-1], "\r")
-	runes := []rune(line)
-	pad := make([]rune, 0, e.column)
-	for _, r := range runes[:min(max(e.column-1, 0), len(runes))] {
+	line, at := excerpt([]rune(strings.TrimRight(m.lines[e.line-1], "\r")), max(e.column-1, 0))
+	var pad strings.Builder
+	for _, r := range line[:min(at, len(line))] {
 		if r != '\t' {
 			r = ' '
 		}
-		pad = append(pad, r)
+		pad.WriteRune(r)
 	}
 	gutter := fmt.Sprintf("%5d | ", e.line)
 	return fmt.Sprintf("%s:%d:%d: %s\n%s%s\n%s%s^", m.file, e.line, e.column, text,
-		gutter, line, strings.Repeat(" ", len(gutter)), string(pad))
+		gutter, string(line), strings.Repeat(" ", len(gutter)), pad.String())
+}
+
+// excerpt shortens a long line to what stands around position at.
+func excerpt(line []rune, at int) (part []rune, shifted int) {
+	const most = 160
+	if len(line) <= most {
+		return line, at
+	}
+	from := max(min(at-most/2, len(line)-most), 0)
+	return line[from : from+most], at - from
 }
 
 // laterSections are what the interface knows and this version does not have.

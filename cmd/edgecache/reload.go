@@ -64,12 +64,17 @@ func (n *node) swap(ctx context.Context) error {
 func refuseChanges(old, next *Config) error {
 	was := map[string]any{}
 	for _, l := range old.leaves() {
-		was[l.path] = l.value.Interface()
+		if !isLive(l.path) {
+			was[l.path] = plain(l.value)
+		}
 	}
 	var errs []error
 	for _, l := range next.leaves() {
-		if !isLive(l.path) && !reflect.DeepEqual(was[l.path], l.value.Interface()) {
-			errs = append(errs, fmt.Errorf("%s: changed from %v to %v; this needs a restart", l.path, was[l.path], l.value.Interface()))
+		if isLive(l.path) {
+			continue
+		}
+		if is := plain(l.value); !reflect.DeepEqual(was[l.path], is) {
+			errs = append(errs, fmt.Errorf("%s: changed from %v to %v; this needs a restart", l.path, was[l.path], is))
 		}
 	}
 	return errors.Join(errs...)
