@@ -100,6 +100,30 @@ func (p *specPath) methods() []string {
 // plainHeaders are those of every HTTP answer.
 var plainHeaders = []string{"Date", "Content-Length", "Content-Type", "Connection", "Transfer-Encoding"}
 
+// plainRequestHeaders are those of any HTTP request, and what the fakes read.
+var plainRequestHeaders = []string{"Authorization", "Content-Type", "X-Case"}
+
+// allows reports whether one of the scopes is enough for an operation, or none
+// is needed.
+func (s *spec) allows(op map[string]any, scopes ...string) bool {
+	security, ok := op["security"].([]any)
+	if !ok {
+		security = s.root["security"].([]any)
+	}
+	if len(security) == 0 || slices.Contains(scopes, "admin") {
+		return true
+	}
+	for _, one := range security {
+		listed, _ := one.(map[string]any)["token"].([]any)
+		for _, scope := range listed {
+			if slices.Contains(scopes, scope.(string)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // check returns what is wrong with an exchange, and remembers what it showed.
 // A HEAD is checked as the GET it stands for.
 func (s *spec) check(req *nethttp.Request, reqBody []byte, resp *nethttp.Response, body []byte) (errs []error) {
@@ -148,6 +172,7 @@ func (s *spec) checkParameters(id string, op map[string]any, req *nethttp.Reques
 		param, _ := s.resolve(node, "")
 		name, in := param["name"].(string), param["in"].(string)
 		declared[in+" "+name] = true
+		declared[in+" "+nethttp.CanonicalHeaderKey(name)] = true
 		sent := in == "path" || in == "query" && query.Has(name) || in == "header" && req.Header.Get(name) != ""
 		if sent {
 			s.seen[id+" "+in+" "+name] = true
@@ -158,6 +183,11 @@ func (s *spec) checkParameters(id string, op map[string]any, req *nethttp.Reques
 					errs = append(errs, fmt.Errorf("%s: %s=%s was taken, but is not in its enum", id, name, v))
 				}
 			}
+		}
+	}
+	for name := range req.Header {
+		if !declared["header "+name] && !slices.Contains(plainRequestHeaders, name) {
+			errs = append(errs, fmt.Errorf("%s: a row shows the header %s, which is not declared", id, name))
 		}
 	}
 	for name := range query {

@@ -60,10 +60,9 @@ func TestContract(t *testing.T) {
 func TestContractMethods(t *testing.T) {
 	s := loadSpec(t)
 	servers := contractServers(t)
-	fill := strings.NewReplacer("{name}", "web", "{registry}", "consul", "{id}", "9f2c/14/8812", "{profile}", "heap")
 	for _, p := range s.paths {
 		for _, port := range []string{"open/data", "open/admin"} {
-			row := contractRow{at: port, method: "DELETE", target: fill.Replace(p.template), status: 405, word: "method"}
+			row := contractRow{at: port, method: "DELETE", target: contractPath.Replace(p.template), status: 405, word: "method"}
 			if p.adminOnly() && port == "open/data" {
 				row.status, row.word = 404, "no-such-route"
 			} else {
@@ -73,6 +72,35 @@ func TestContractMethods(t *testing.T) {
 		}
 	}
 }
+
+// TestContractScopes asks every declared operation with a token of each scope.
+func TestContractScopes(t *testing.T) {
+	s := loadSpec(t)
+	servers := contractServers(t)
+	secrets := map[string]string{"read": "read-secret", "metrics": "metrics-secret", "invalidate": "ci-secret", "admin": "root-secret"}
+	for _, p := range s.paths {
+		for _, method := range p.methods() {
+			op, _ := p.item[strings.ToLower(method)].(map[string]any)
+			if op == nil || strings.HasSuffix(p.template, "/watch") {
+				continue // HEAD, or what does not end
+			}
+			for scope, secret := range secrets {
+				url := servers["tokens/admin"] + contractPath.Replace(p.template)
+				resp, answer := request(t, method, url, jsonType+"\n"+bearer+secret, `{"services":[{"name":"web","registry":"consul"}]}`)
+				if refused := resp.StatusCode == 403; refused == s.allows(op, scope) {
+					t.Errorf("%s %s with scope %s: %d %.200s", method, p.template, scope, resp.StatusCode, answer)
+				}
+			}
+			resp, _ := request(t, method, servers["tokens/admin"]+contractPath.Replace(p.template), jsonType, "{}")
+			if refused := resp.StatusCode == 401; refused == s.allows(op) {
+				t.Errorf("%s %s without a token: %d", method, p.template, resp.StatusCode)
+			}
+		}
+	}
+}
+
+// contractPath fills path parameters with what the fakes know.
+var contractPath = strings.NewReplacer("{name}", "web", "{registry}", "consul", "{id}", "9f2c/14/8812", "{profile}", "heap")
 
 // TestContractExamples checks the examples of docs/openapi.yaml against its
 // own schemas.
