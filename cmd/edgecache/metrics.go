@@ -62,7 +62,7 @@ func cacheFamilies() []family {
 			e(float64(l.Errors), "error")
 		}},
 		{"edgecache_cache_fills_total", counter, "Fetches that ended, by result.", []string{"result"}, func(s *snapshot, e emit) {
-			e(float64(s.cache.Fills-s.cache.Unchanged), "answered")
+			e(max(float64(s.cache.Fills)-float64(s.cache.Unchanged), 0), "answered") // not read at one instant
 			e(float64(s.cache.Unchanged), "unchanged")
 			e(float64(s.cache.FillErrors), "failed")
 		}},

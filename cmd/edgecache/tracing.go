@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -41,6 +42,7 @@ const flushTimeout = 3 * time.Second
 
 // A tracing sends spans to an OTLP receiver. Off, trace and inject are nil.
 type tracing struct {
+	log      *slog.Logger
 	provider *sdktrace.TracerProvider
 	trace    registry.Trace
 	inject   func(ctx context.Context, h http.Header)
@@ -62,7 +64,7 @@ func newTracing(o tracingOptions, node string, log *slog.Logger) (*tracing, erro
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	// The SDK offers no other way to hear of spans that could not be sent.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "err", err) }))
+	otel.SetErrorHandler(&lossLogger{log: log})
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(float64(o.Sample)))),
@@ -75,7 +77,7 @@ func newTracing(o tracingOptions, node string, log *slog.Logger) (*tracing, erro
 	tracer := provider.Tracer("github.com/edgecache/edgecache")
 	headers := propagation.TraceContext{}
 	return &tracing{
-		provider: provider,
+		log: log, provider: provider,
 		trace: func(ctx context.Context, span string, key registry.Key) (context.Context, func(error)) {
 			return startSpan(ctx, tracer, span, key)
 		},
@@ -102,12 +104,29 @@ func startSpan(ctx context.Context, tracer trace.Tracer, name string, key regist
 	}
 }
 
-// close sends what is left and ends.
-func (t *tracing) close() error {
+// close sends what is left and ends. Spans that cannot be sent are lost: the
+// node goes on, and ends, without a receiver.
+func (t *tracing) close() {
 	if t.provider == nil {
-		return nil
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	return t.provider.Shutdown(ctx)
+	if err := t.provider.Shutdown(ctx); err != nil {
+		t.log.Warn("last spans not sent", "err", err)
+	}
+}
+
+// A lossLogger tells, at most once a minute, that spans could not be sent.
+type lossLogger struct {
+	log  *slog.Logger
+	next atomic.Int64 // Unix seconds
+}
+
+// Handle implements otel.ErrorHandler.
+func (l *lossLogger) Handle(err error) {
+	now, next := time.Now().Unix(), l.next.Load()
+	if now >= next && l.next.CompareAndSwap(next, now+60) {
+		l.log.Warn("spans not sent", "err", err)
+	}
 }

@@ -46,16 +46,19 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	}
 	regs, err := n.build(cfg)
 	if err != nil {
-		return nil, errors.Join(err, n.tracing.close())
+		n.tracing.close()
+		return nil, err
 	}
 	opts := cfg.Cache
 	opts.Registries, opts.Node, opts.ReadyAfter = regs, cfg.Node.Name, cfg.Node.ReadyAfter
 	opts.Logger, opts.Trace = n.log, n.tracing.trace
 	if n.cache, err = cache.New(opts); err != nil {
-		return nil, errors.Join(err, closeSources(regs), n.tracing.close())
+		n.tracing.close()
+		return nil, errors.Join(err, closeSources(regs))
 	}
 	if n.server, err = httpd.New(cfg.HTTP, cfg.Admin, n.deps()); err != nil {
-		return nil, errors.Join(err, n.cache.Close(), n.tracing.close())
+		n.tracing.close()
+		return nil, errors.Join(err, n.cache.Close())
 	}
 	n.metrics = newMetrics(n)
 	return n, nil
@@ -94,7 +97,9 @@ func (n *node) drain(ctx context.Context) error {
 
 // close stops all parts in reverse and waits for them.
 func (n *node) close() error {
-	return errors.Join(n.server.Close(), n.cache.Close(), n.tracing.close())
+	err := errors.Join(n.server.Close(), n.cache.Close())
+	n.tracing.close()
+	return err
 }
 
 // build makes the registries of a configuration.
