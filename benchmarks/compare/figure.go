@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A figure is one number that a run finds.
+type figure struct {
+	name    string
+	what    string // what is compared
+	goal    string // "≥ 0.90", "≤ 50 ms"; "": none
+	reached func(value float64) bool
+	measure func(context.Context, *bench) (result, error)
+}
+
+// A result is a figure's value, the spread of its rounds and what they were
+// made of.
+type result struct {
+	value    float64
+	quartile [2]float64 // of the rounds; equal to value where there is one only
+	sides    []side
+	note     string
+}
+
+// A side is one of the two things compared, over all rounds.
+type side struct {
+	name    string
+	samples []sample
+}
+
+// errMissing says that a figure needs something that is not installed.
+var errMissing = errors.New("not installed")
+
+func missing(what, how string) error { return fmt.Errorf("%s is %w: %s", what, errMissing, how) }
+
+// An outcome is what became of one figure.
+type outcome struct {
+	figure
+	result
+	err  error
+	took time.Duration
+}
+
+func (o *outcome) failed() bool { return o.err != nil && !errors.Is(o.err, errMissing) }
+
+// line returns the outcome as compare prints it.
+func (o *outcome) line() string {
+	switch {
+	case o.failed():
+		return fmt.Sprintf("FAIL %s %s", o.name, oneLine(o.err))
+	case o.err != nil:
+		return fmt.Sprintf("SKIP %s %s", o.name, oneLine(o.err))
+	}
+	return fmt.Sprintf("RATIO %s %s", o.name, number(o.value))
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// number writes three significant digits, and all before the point.
+func number(v float64) string {
+	switch {
+	case v >= 100 || v == float64(int64(v)):
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func atLeast(goal float64) func(float64) bool { return func(v float64) bool { return v >= goal } }
+func atMost(goal float64) func(float64) bool  { return func(v float64) bool { return v <= goal } }
+
+// figures returns all figures in the order in which they are measured.
+func figures() []figure {
+	return []figure{
+		{"hit/fasthttp", "view=record hit of 1 KB against a bare fasthttp handler that writes the same answer", "≥ 0.90", atLeast(0.90), hitFasthttp},
+		{"hit/nginx", "view=document hit of 1 KB against nginx's proxy_cache hit", "≥ 1.15", atLeast(1.15), hitNginx},
+		{"hit/varnish", "view=document hit of 1 KB against Varnish's hit", "≥ 2.0", atLeast(2), hitVarnish},
+		{"hit/redis", "view=document hit of 1 KB against Redis GET of the same bytes", "≥ 1.0", atLeast(1), hitRedis},
+		{"hit/selected", "?tag= that keeps five of six instances against no selection", "≥ 0.8", atLeast(0.8), hitSelected},
+		{"hit/resolved", "a name resolved through the second of two registries against the only one", "≥ 0.95", atLeast(0.95), hitResolved},
+		{"outage/hit", "hits with the registry down against up", "≥ 0.95", atLeast(0.95), outageHit},
+		{"outage/p99", "99th percentile of those hits, down over up", "≤ 1.2", atMost(1.2), outageP99},
+		{"wake", "until the last of 10 000 waiters was answered after the end of the fill, in the cache", "≤ 50 ms", atMost(50), wake},
+		{"wake/http", "the same over 10 000 connections, until the last answer was read", "", nil, wakeHTTP},
+		{"coalesce", "calls of the registry, which answers after 1 s, for 10 000 requests over 150 connections", "= 1", func(v float64) bool { return v == 1 }, coalesce},
+		{"consul-change", "99th percentile from a write to a real Consul to the event of a watch on the node", "≤ 50 ms", atMost(50), consulChange},
+		{"bytes-per-entry", "live heap of a million services of one instance each, without key, document and answer", "≤ 1000", atMost(1000), bytesPerEntry},
+	}
+}
+
+// A contender is one side of a comparison by load.
+type contender struct {
+	name string
+	load func(context.Context) (sample, error)
+}
+
+// versus runs two contenders in turn and returns our rate over theirs. The
+// ratio is taken within each round, so that a change of the machine's speed
+// between rounds does not count; who begins alternates.
+func (b *bench) versus(ctx context.Context, ours, theirs contender) (result, error) {
+	r := result{sides: []side{{name: ours.name}, {name: theirs.name}}}
+	pair := [2]contender{ours, theirs}
+	for _, c := range pair { // warm up
+		if _, err := c.load(ctx); err != nil {
+			return r, fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	var ratios []float64
+	for round := range b.rounds {
+		var rates [2]float64
+		for i := range pair {
+			at := (i + round) % 2
+			s, err := pair[at].load(ctx)
+			if err != nil {
+				return r, fmt.Errorf("%s: %w", pair[at].name, err)
+			}
+			rates[at] = s.rate
+			r.sides[at].samples = append(r.sides[at].samples, s)
+			b.progress("  %d/%d %-22s %8.0f/s  p99 %-8s server core %3.0f%%  load core %3.0f%%",
+				round+1, b.rounds, pair[at].name, s.rate, s.p99, 100*s.server, 100*s.load)
+		}
+		ratios = append(ratios, rates[0]/rates[1])
+	}
+	r.summarise(ratios)
+	return r, nil
+}
+
+// summarise sets the value and its quartiles from what the rounds gave.
+func (r *result) summarise(values []float64) {
+	q := quantiles(values, 0.25, 0.5, 0.75)
+	r.value, r.quartile = q[1], [2]float64{q[0], q[2]}
+}
+
+// all returns one property of a side's samples.
+func all[T cmp.Ordered](samples []sample, get func(sample) T) []T {
+	values := make([]T, len(samples))
+	for i, s := range samples {
+		values[i] = get(s)
+	}
+	return values
+}
