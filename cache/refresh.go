@@ -58,12 +58,15 @@ func (r *refresher) init(c *Cache) {
 // there with an earlier time: then it is put back when that comes.
 func (c *Cache) schedule(u *upstream, e *entry) {
 	now := c.now()
-	at := c.dueAt(u, e)
+	at := max(c.dueAt(u, e), now+leastPause)
 	if due := time.Duration(e.due.Load()); due > now && due <= at {
 		return
 	}
 	c.refresher.put(e, at)
 }
+
+// leastPause is the shortest time between two visits to an entry.
+const leastPause = 10 * time.Millisecond
 
 func (r *refresher) put(e *entry, at time.Duration) {
 	e.due.Store(int64(at))
@@ -86,14 +89,10 @@ func (r *refresher) add(item dueItem) {
 // dueAt returns when an entry deserves the refresher's attention.
 func (c *Cache) dueAt(u *upstream, e *entry) time.Duration {
 	switch {
-	case e.fails > 0:
+	case e.fails > 0, e.empties > 0, e.behind > 0:
 		return e.nextTry
 	case e.provisional > 0:
 		return e.confirmed + provisionalPauses[e.provisional-1]
-	case e.empties > 0:
-		return e.nextTry
-	case e.behind > 0:
-		return c.now() + time.Second
 	case e.watch != nil && e.watch.live(c.now()):
 		return e.confirmed + max(e.ttl, e.watch.interval())
 	case e.rec == nil:

@@ -105,7 +105,7 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	switch {
 	case mode == registry.ModeHard:
 		return outcome{result: "failed", fwdStatus: out.fwdStatus}
-	case rec.Wishes.NoStore:
+	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
 		return out
 	case held != nil && held.began > began && held.rec != nil:
 		// Something newer was stored meanwhile (a watch event, or a fetch
@@ -160,13 +160,26 @@ func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (old
 	return false
 }
 
+// unconfirmed returns a copy of e that a watch no longer confirms: the registry
+// answered, and said something else.
+func (e *entry) unconfirmed() *entry {
+	n := e.succeed()
+	n.confirmed, n.watch = e.base(), nil
+	n.failure, n.fails = nil, 0
+	return n
+}
+
+// behindPause is the time between questions to a registry that answers older
+// than what is held.
+const behindPause = time.Second
+
 // keepNewer keeps what is held against an older answer of a lagging server.
 func (c *Cache) keepNewer(held *entry, out outcome, now time.Duration) outcome {
-	n := held.succeed()
-	n.failure, n.fails = nil, 0
+	n := held.unconfirmed()
 	if n.behind == 0 {
 		n.behind = max(now, 1)
 	}
+	n.nextTry = now + behindPause
 	c.mem.put(n)
 	out.entry, out.result, out.stored = n, "kept", true
 	return out
@@ -192,8 +205,7 @@ func (c *Cache) suspicious(u *upstream, held *entry, now time.Duration) bool {
 
 // keep counts an unconfirmed empty answer and keeps what is held.
 func (c *Cache) keep(u *upstream, held *entry, r reply) outcome {
-	n := held.succeed()
-	n.failure, n.fails = nil, 0
+	n := held.unconfirmed()
 	if n.empties == 0 {
 		n.emptySince = r.received
 	}

@@ -20,7 +20,7 @@ type watch struct {
 
 	// Of the goroutine that runs the watch.
 	began uint64              // position before which what it says may have been read
-	seen  map[string]struct{} // named since the list began; nil: the list is complete
+	seen  map[string]struct{} // named since the last list was complete
 }
 
 // lastSign returns when the watch last confirmed what it covers.
@@ -181,9 +181,7 @@ func (c *Cache) watched(w *watch, ev registry.Event) {
 			c.vanished(w, name, ev.Deliberate, now, began)
 			break
 		}
-		if w.seen != nil {
-			w.seen[name] = struct{}{}
-		}
+		w.seen[name] = struct{}{}
 		c.offer(u, w, name, ev.Record, now, began)
 	case registry.EventSynced:
 		c.synced(w, now, began)
@@ -206,9 +204,8 @@ func (c *Cache) position() uint64 {
 func (c *Cache) synced(w *watch, now time.Duration, began uint64) {
 	u := w.up
 	seen := w.seen
-	w.seen = nil
+	w.seen = map[string]struct{}{} // a reset may begin another list
 	switch {
-	case seen == nil:
 	case w.name != allNames:
 		if _, ok := seen[w.name]; !ok {
 			c.vanished(w, w.name, u.can.PushEmpty, now, began)
@@ -242,11 +239,26 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	r := reply{rec: rec, asked: now, received: now, watch: w}
 	changed := held == nil || held.rec == nil || held.rec.Hash() != rec.ContentHash()
 	if older := held != nil && held.rec != nil && olderThan(rec, held.rec); changed && !older {
-		began = c.changedLocked(key, began)
+		began = c.changedLocked(key, rec.Tags, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
+	if !out.stored {
+		c.contradictLocked(held)
+	}
 	c.order.Unlock()
 	c.settled(u, held, out)
+}
+
+// contradictLocked handles an entry that a watch contradicted with something
+// that was not stored, since an invalidation covers it: the watch confirms the
+// entry no longer, and the next lookup asks.
+func (c *Cache) contradictLocked(held *entry) {
+	if held == nil || c.mem.peek(held.key) != held {
+		return
+	}
+	n := held.unconfirmed()
+	n.raise(registry.ModeSoft)
+	c.mem.put(n)
 }
 
 func olderThan(rec, held *registry.Record) bool {
@@ -258,8 +270,8 @@ func olderThan(rec, held *registry.Record) bool {
 // fetches under way: they may have read the old content. It returns the
 // position at which the watch read the new one: what was invalidated after
 // began still covers it.
-func (c *Cache) changedLocked(key registry.Key, began uint64) uint64 {
-	covered := began < c.gens.position
+func (c *Cache) changedLocked(key registry.Key, tags []string, began uint64) uint64 {
+	covered := began < c.gens.floor || c.gens.covering(key, tags, began) > registry.ModeNone
 	position := c.gens.next()
 	c.gens.raiseKey(key, registry.ModeSoft, position)
 	c.voidLocked(key)
@@ -281,10 +293,13 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 		return
 	}
 	if deliberate {
-		began = c.changedLocked(key, began)
+		began = c.changedLocked(key, held.rec.Tags, began)
 	}
 	r := reply{absent: true, meant: deliberate, asked: now, received: now, watch: w}
 	out := c.settleAbsence(u, key, held, r, began)
+	if !out.stored {
+		c.contradictLocked(held)
+	}
 	c.order.Unlock()
 	c.settled(u, held, out)
 }
