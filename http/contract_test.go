@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/http"
+	"github.com/edgecache/edgecache/http/apitest"
 )
 
 // A contractRow is one request and what the interface says of its answer.
@@ -50,7 +52,7 @@ func TestContract(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	for _, id := range s.unseen() {
+	for _, id := range s.Unseen() {
 		t.Errorf("docs/openapi.yaml declares %q, which no row shows", id)
 	}
 }
@@ -60,13 +62,13 @@ func TestContract(t *testing.T) {
 func TestContractMethods(t *testing.T) {
 	s := loadSpec(t)
 	servers := contractServers(t)
-	for _, p := range s.paths {
+	for _, p := range s.Paths {
 		for _, port := range []string{"open/data", "open/admin"} {
-			row := contractRow{at: port, method: "DELETE", target: contractPath.Replace(p.template), status: 405, word: "method"}
-			if p.adminOnly() && port == "open/data" {
+			row := contractRow{at: port, method: "DELETE", target: contractPath.Replace(p.Template), status: 405, word: "method"}
+			if p.AdminOnly() && port == "open/data" {
 				row.status, row.word = 404, "no-such-route"
 			} else {
-				row.want = "Allow: " + strings.Join(slices.Sorted(slices.Values(p.methods())), ", ")
+				row.want = "Allow: " + strings.Join(slices.Sorted(slices.Values(p.Methods())), ", ")
 			}
 			t.Run(row.name(), func(t *testing.T) { row.run(t, s, servers) })
 		}
@@ -78,22 +80,22 @@ func TestContractScopes(t *testing.T) {
 	s := loadSpec(t)
 	servers := contractServers(t)
 	secrets := map[string]string{"read": "read-secret", "metrics": "metrics-secret", "invalidate": "ci-secret", "admin": "root-secret"}
-	for _, p := range s.paths {
-		for _, method := range p.methods() {
-			op, _ := p.item[strings.ToLower(method)].(map[string]any)
-			if op == nil || strings.HasSuffix(p.template, "/watch") {
+	for _, p := range s.Paths {
+		for _, method := range p.Methods() {
+			op := p.Operation(method)
+			if op == nil || strings.HasSuffix(p.Template, "/watch") {
 				continue // HEAD, or what does not end
 			}
 			for scope, secret := range secrets {
-				url := servers["tokens/admin"] + contractPath.Replace(p.template)
+				url := servers["tokens/admin"] + contractPath.Replace(p.Template)
 				resp, answer := request(t, method, url, jsonType+"\n"+bearer+secret, `{"services":[{"name":"web","registry":"consul"}]}`)
-				if refused := resp.StatusCode == 403; refused == s.allows(op, scope) {
-					t.Errorf("%s %s with scope %s: %d %.200s", method, p.template, scope, resp.StatusCode, answer)
+				if refused := resp.StatusCode == 403; refused == s.Allows(op, scope) {
+					t.Errorf("%s %s with scope %s: %d %.200s", method, p.Template, scope, resp.StatusCode, answer)
 				}
 			}
-			resp, _ := request(t, method, servers["tokens/admin"]+contractPath.Replace(p.template), jsonType, "{}")
-			if refused := resp.StatusCode == 401; refused == s.allows(op) {
-				t.Errorf("%s %s without a token: %d", method, p.template, resp.StatusCode)
+			resp, _ := request(t, method, servers["tokens/admin"]+contractPath.Replace(p.Template), jsonType, "{}")
+			if refused := resp.StatusCode == 401; refused == s.Allows(op) {
+				t.Errorf("%s %s without a token: %d", method, p.Template, resp.StatusCode)
 			}
 		}
 	}
@@ -110,11 +112,11 @@ func TestContractExamples(t *testing.T) {
 	var walk func(at string, node any)
 	check := func(at string, schema, example any) {
 		found++
-		text, err := jsonOf(example)
+		text, err := json.Marshal(example)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, err := range s.validate(at, schema, decodeJSON(text)) {
+		for _, err := range s.Validate(at, schema, apitest.DecodeJSON(text)) {
 			t.Error(err)
 		}
 	}
@@ -139,10 +141,19 @@ func TestContractExamples(t *testing.T) {
 			}
 		}
 	}
-	walk("", s.root)
+	walk("", s.Root)
 	if found < 10 {
 		t.Errorf("found %d examples, want at least 10", found)
 	}
+}
+
+func loadSpec(t *testing.T) *apitest.Spec {
+	t.Helper()
+	s, err := apitest.Load("../docs/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (row *contractRow) name() string {
@@ -163,7 +174,7 @@ func (row *contractRow) verb() string {
 	return "GET"
 }
 
-func (row *contractRow) run(t *testing.T, s *spec, servers map[string]string) {
+func (row *contractRow) run(t *testing.T, s *apitest.Spec, servers map[string]string) {
 	t.Helper()
 	body := []byte(row.body)
 	target := strings.Replace(row.target, "{cursor}", servers["cursor"], 1)
@@ -193,9 +204,12 @@ func (row *contractRow) run(t *testing.T, s *spec, servers map[string]string) {
 	if resp.StatusCode != row.status {
 		t.Fatalf("status %d, want %d: %.300s", resp.StatusCode, row.status, answer)
 	}
-	p := s.find(req.URL.EscapedPath())
-	if known := p != nil && !(p.adminOnly() && strings.HasSuffix(row.at, "/data")); known || row.status != 404 {
-		for _, err := range s.check(req, body, resp, answer) {
+	p := s.Find(req.URL.EscapedPath())
+	if known := p != nil && !(p.AdminOnly() && strings.HasSuffix(row.at, "/data")); known || row.status != 404 {
+		for _, err := range s.Check(apitest.Exchange{
+			Method: req.Method, Target: req.URL.RequestURI(), RequestHeader: req.Header, RequestBody: body,
+			Status: resp.StatusCode, Header: resp.Header, Body: answer,
+		}) {
 			t.Error(err)
 		}
 	}
