@@ -27,7 +27,7 @@ var document = func() string {
 			tag = "v2"
 		}
 		instances = append(instances, fmt.Sprintf(`{"id":"web-%d","address":"10.0.%d.%d","port":8080,"health":"passing",`+
-			`"zone":"eu-1%c","version":"1.4.2","tags":[%q],"metadata":{"canary":"false"}}`, i, i, i+10, 'a'+i%3, tag))
+			`"node":"host-%d","zone":"eu-1%c","version":"1.4.2","tags":[%q],"metadata":{"canary":"false"}}`, i, i, i+10, i, 'a'+i%3, tag))
 	}
 	return `{"name":"web","instances":[` + strings.Join(instances, ",") + `]}`
 }()
