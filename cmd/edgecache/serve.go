@@ -33,6 +33,9 @@ func serveCommand(g *globals) *cobra.Command {
 
 // serve runs a node until ctx ends, drains it and closes it.
 func serve(ctx context.Context, g *globals, source configSource) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	cfg, warnings, err := source.load()
 	if err != nil {
 		return err
@@ -54,20 +57,17 @@ func serve(ctx context.Context, g *globals, source configSource) error {
 	}
 	log.Info("serving", "node", cfg.Node.Name, "version", version(),
 		"http", n.server.Addr(), "admin", n.server.AdminAddr(), "registries", len(cfg.Registries))
-	n.follow(ctx)
+	n.follow(ctx, hangups)
 	err = n.drain(context.Background())
 	log.Info("stopped")
 	return err
 }
 
 // follow reloads on SIGHUP until ctx ends.
-func (n *node) follow(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (n *node) follow(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
-		case <-hup:
+		case <-hangups:
 			if err := n.reload(ctx); err != nil {
 				n.log.Error("configuration not reloaded; nothing changed", "err", err)
 				continue
