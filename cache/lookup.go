@@ -29,6 +29,7 @@ type found struct {
 	hit       bool
 	stored    bool
 	collapsed bool
+	fwd       registry.Forward
 	fwdStatus int
 	details   registry.Details
 	err       error // of down: an *UpstreamError or a sentinel
@@ -121,7 +122,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, 0, wait)
 	switch {
 	case ended && out.err == nil && c.landed(u, out, f):
-		f.collapsed = collapsed
+		f.collapsed, f.fwd = collapsed, registry.ForwardStale
 	case ended:
 		serve(registry.DetailSIE)
 	case st == stateStale:
@@ -176,8 +177,11 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 		return
 	}
 	var notBefore time.Duration
-	if usable {
-		notBefore = now - q.MaxAge
+	switch {
+	case usable:
+		notBefore, f.fwd = now-q.MaxAge, registry.ForwardRequest
+	case e != nil && e.rec != nil:
+		f.fwd = registry.ForwardStale
 	}
 	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, notBefore, until)
 	switch {
@@ -210,7 +214,7 @@ func (f *found) tooOld(usable bool) {
 // answer returns f as the engine's answer.
 func (f *found) answer(u *upstream) registry.Answer {
 	return registry.Answer{Record: f.rec, Kind: u.Kind, Index: f.index, Age: f.age, TTL: f.ttl, Stale: f.stale,
-		Hit: f.hit, Stored: f.stored, Collapsed: f.collapsed, FwdStatus: f.fwdStatus, Details: f.details}
+		Hit: f.hit, Stored: f.stored, Collapsed: f.collapsed, Fwd: f.fwd, FwdStatus: f.fwdStatus, Details: f.details}
 }
 
 // outcome returns what the registry said, for problems.

@@ -42,7 +42,7 @@ func (c *Cache) merge(ctx context.Context, u *upstream, q *registry.Query, now, 
 			united.age, united.ttl = max(united.age, p.age), min(united.ttl, p.ttl)
 			united.details |= p.details
 			united.stored, united.collapsed = united.stored || p.stored, united.collapsed || p.collapsed
-			united.fwdStatus = max(united.fwdStatus, p.fwdStatus)
+			united.fwd, united.fwdStatus = max(united.fwd, p.fwd), max(united.fwdStatus, p.fwdStatus)
 			united.entry = p.entry
 		}
 		now = c.now()

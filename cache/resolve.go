@@ -66,7 +66,7 @@ func (c *Cache) resolve(ctx context.Context, order []*upstream, q *registry.Quer
 func (c *Cache) down(q *registry.Query, failed found, outcomes []registry.Outcome) (registry.Answer, error) {
 	c.stats.errors.Add(1)
 	err := &registry.LookupError{Name: strings.Clone(q.Name), Err: failed.sentinel(), RetryAfter: failed.retryIn, Registries: outcomes}
-	return registry.Answer{Hit: failed.hit, FwdStatus: failed.fwdStatus, Details: failed.details}, err
+	return registry.Answer{Hit: failed.hit, Fwd: failed.fwd, FwdStatus: failed.fwdStatus, Details: failed.details}, err
 }
 
 // absent is the failure of a lookup that every registry answered: none has
@@ -75,7 +75,7 @@ func (c *Cache) absent(order []*upstream, q *registry.Query, f found, outcomes [
 	c.stats.negative.Add(1)
 	err := &registry.LookupError{Name: strings.Clone(q.Name), Err: registry.ErrNotFound, Registries: outcomes}
 	a := registry.Answer{Hit: f.hit || f.class != classAbsent, Index: f.index, Age: f.age, TTL: f.ttl,
-		FwdStatus: f.fwdStatus, Stored: f.stored, Collapsed: f.collapsed, Details: f.details | registry.DetailNegative}
+		Fwd: f.fwd, FwdStatus: f.fwdStatus, Stored: f.stored, Collapsed: f.collapsed, Details: f.details | registry.DetailNegative}
 	if len(order) > 1 {
 		a.Index = c.derived.absence(c, scope(q.Kind), q.Name, f.index)
 	}

@@ -72,11 +72,11 @@ func (ss *subscriptions) add(s *subscription) {
 		}
 		set[s] = struct{}{}
 	}
-	if s.spec.Prefix != nil {
-		ss.prefixes[s] = struct{}{}
-	}
-	if s.spec.Lists {
+	switch {
+	case s.spec.Lists:
 		ss.lists[s] = struct{}{}
+	case s.spec.Prefix != nil:
+		ss.prefixes[s] = struct{}{}
 	}
 	s.resumed = s.resumeLocked()
 }

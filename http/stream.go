@@ -23,8 +23,19 @@ type stream struct {
 	out    *bufio.Writer
 	names  []string
 	failed map[string]bool // names whose last event was unavailable
+	sent   map[string]told // what the reader knows, of up to maxTold names
 	err    error           // of writing: the reader is gone
 }
+
+// told is the last event of a name, as far as it tells a repetition.
+type told struct {
+	kind  string
+	index uint64
+}
+
+// maxTold bounds what a stream remembers; of further names it may repeat
+// itself.
+const maxTold = 65536
 
 // run sends events until the reader is gone or the server drains.
 func (w *stream) run() {
@@ -102,6 +113,7 @@ func (w *stream) list() {
 		// Taken before listing: what changes meanwhile is owed afterwards.
 		_, token, _ := w.sub.Take(w.names[:0])
 		clear(w.failed)
+		clear(w.sent)
 		w.write("event: reset\ndata: {}\n\n")
 		w.flush()
 		index, err := w.listAll()
@@ -232,8 +244,18 @@ func (w *stream) send(e event, id string) {
 			e.data = internalFailure.because("the error is in the log").append(nil)
 		}
 		w.failed[strings.Clone(e.name)] = true
+		delete(w.sent, e.name)
 	} else {
 		delete(w.failed, e.name)
+		now := told{e.kind, e.index}
+		if w.sent[e.name] == now {
+			return // woken without a change; a reader cut off here is owed it again
+		}
+		if len(w.sent) < maxTold {
+			w.sent[strings.Clone(e.name)] = now
+		} else {
+			delete(w.sent, e.name)
+		}
 	}
 	w.event(e.kind, id, asString(e.data))
 }

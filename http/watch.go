@@ -34,7 +34,7 @@ func (s *Server) watch(c *call) error {
 	to.Resume = string(c.ctx.Request.Header.Peek("Last-Event-Id"))
 	w := &stream{
 		server: s, to: to, query: c.query, attrs: c.fix(),
-		sub: s.deps.Answerer.Engine.Subscribe(to), failed: map[string]bool{},
+		sub: s.deps.Answerer.Engine.Subscribe(to), failed: map[string]bool{}, sent: map[string]told{},
 	}
 	w.query.Select.Tags = slices.Clone(w.query.Select.Tags)
 	s.counters.watches.Add(1)

@@ -91,7 +91,8 @@ func appendCacheStatus(dst []byte, a *registry.Answer) []byte {
 		dst = append(dst, "edgecache; hit; ttl="...)
 		dst = strconv.AppendInt(dst, floorSeconds(a.TTL), 10)
 	} else {
-		dst = append(dst, "edgecache; fwd=miss"...)
+		dst = append(dst, "edgecache; fwd="...)
+		dst = append(dst, a.Fwd.String()...)
 		if a.FwdStatus != 0 {
 			dst = append(dst, "; fwd-status="...)
 			dst = strconv.AppendInt(dst, int64(a.FwdStatus), 10)

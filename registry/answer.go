@@ -27,11 +27,32 @@ type Answer struct {
 	Age       time.Duration // since the registry last confirmed it
 	TTL       time.Duration // freshness left; negative once stale
 	Stale     bool
-	Hit       bool // answered from what was here; else a registry was asked
-	Stored    bool // of a miss: kept for the next one
-	Collapsed bool // of a miss: another caller's fetch was shared
-	FwdStatus int  // of a miss: the registry's HTTP-like status, 0 unknown
+	Hit       bool    // answered from what was here; else a registry was asked
+	Stored    bool    // of a miss: kept for the next one
+	Collapsed bool    // of a miss: another caller's fetch was shared
+	Fwd       Forward // of a miss: why a registry was asked
+	FwdStatus int     // of a miss: the registry's HTTP-like status, 0 unknown
 	Details   Details
+}
+
+// Forward says why a registry was asked, in the words of RFC 9211.
+type Forward uint8
+
+// The reasons to ask a registry.
+const (
+	ForwardMiss    Forward = iota // nothing was held
+	ForwardStale                  // what was held was not fresh
+	ForwardRequest                // what was held was older than the request allows
+)
+
+func (f Forward) String() string {
+	switch f {
+	case ForwardStale:
+		return "stale"
+	case ForwardRequest:
+		return "request"
+	}
+	return "miss"
 }
 
 // Details is a set of reasons why an answer is as it is.
