@@ -80,7 +80,7 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 
 	changes, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { fleet.churn(changes, tourService) })
+	running.Go(func() { fleet.churn(changes, tourService, invalidatedService) })
 	defer running.Wait()
 	defer stop()
 

@@ -99,7 +99,7 @@ func (f *fleet) addLocked(name string) string {
 }
 
 // churn changes a service every churnEvery until ctx ends, but none of spare.
-func (f *fleet) churn(ctx context.Context, spare string) {
+func (f *fleet) churn(ctx context.Context, spare ...string) {
 	tick := time.NewTicker(churnEvery)
 	defer tick.Stop()
 	for {
@@ -113,11 +113,11 @@ func (f *fleet) churn(ctx context.Context, spare string) {
 }
 
 // change lets one instance of some service come, go, fall ill or recover.
-func (f *fleet) change(spare string) {
+func (f *fleet) change(spare []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name := fleetServices[f.random.IntN(len(fleetServices))].name
-	if name == spare {
+	if slices.Contains(spare, name) {
 		return
 	}
 	list := f.instances[name]

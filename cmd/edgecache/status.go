@@ -14,7 +14,7 @@ func (n *node) status() registry.NodeStatus {
 	}
 	return registry.NodeStatus{
 		Node: n.options.Name, Version: version(), UptimeMS: time.Since(n.started).Milliseconds(),
-		Ready: ready, Degraded: degraded, Synced: true,
+		Ready: ready && !n.draining.Load(), Degraded: degraded, Synced: true,
 		Memory: n.cache.Memory(), Lookups: n.cache.Lookups(),
 	}
 }

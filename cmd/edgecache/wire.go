@@ -17,17 +17,18 @@ import (
 
 // A node is the running program: the only place where the packages meet.
 type node struct {
-	source  configSource
-	handler *logHandler
-	log     *slog.Logger
-	tracing *tracing
-	cache   *cache.Cache
-	server  *httpd.Server
-	metrics *metrics
-	started time.Time
-	options nodeOptions
-	names   atomic.Pointer[[]string] // of the registries, in config order
-	reloads reloads
+	source   configSource
+	handler  *logHandler
+	log      *slog.Logger
+	tracing  *tracing
+	cache    *cache.Cache
+	server   *httpd.Server
+	metrics  *metrics
+	started  time.Time
+	options  nodeOptions
+	names    atomic.Pointer[[]string] // of the registries, in config order
+	draining atomic.Bool
+	reloads  reloads
 
 	reloading sync.Mutex // one reload at a time; protects config
 	config    *Config
@@ -92,6 +93,7 @@ func (n *node) open() error {
 
 // drain is unready for http.drain, or until ctx ends, and then closes.
 func (n *node) drain(ctx context.Context) error {
+	n.draining.Store(true)
 	return errors.Join(n.server.Drain(ctx), n.close())
 }
 
