@@ -73,7 +73,7 @@ func (s *side) row() string {
 func setting(b *bench) []string {
 	ctx := context.Background()
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // not on every system
-	commit := firstLine(ctx, "git", "describe", "--always", "--dirty", "--exclude=*")
+	commit := firstLine(ctx, "git", "describe", "--tags", "--always", "--dirty")
 	lines := []string{
 		fmt.Sprintf("machine: %s, %d cores, %s, Linux %s", processor(), runtime.NumCPU(), memory(), strings.TrimSpace(string(kernel))),
 		fmt.Sprintf("edgecache: commit %s, %s", commit, runtime.Version()),
