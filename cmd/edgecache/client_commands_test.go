@@ -134,7 +134,7 @@ func TestExitCodesAndHints(t *testing.T) {
 		{[]string{"get", "closed"}, 1, "--token-file"},
 		{[]string{"get", "a//b"}, 1, "empty segment"},
 		{[]string{"get", "web", "--view", "xml"}, 2, "record, document or addresses"},
-		{[]string{"get"}, 2, "arg"},
+		{[]string{"get"}, 2, "one NAME expected"},
 		{[]string{"get", "web", "--output", "xml"}, 2, "table or json"},
 		{[]string{"get", "web", "--wait", "soon"}, 2, "soon"},
 		{[]string{"members", "x"}, 2, "x"},
@@ -155,6 +155,13 @@ func TestExitCodesAndHints(t *testing.T) {
 	closed.Close()
 	if code, _, errs := command(t, closed.URL, "status"); code != 1 || !strings.Contains(errs, "is `edgecache serve` running") {
 		t.Errorf("status of a node that is not there = %d, %q", code, errs)
+	}
+}
+
+func TestAnUnknownCommandNamesTheNearest(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"srve"}, &out, &errs); code != 2 || !strings.Contains(errs.String(), "did you mean serve?") {
+		t.Errorf("srve = %d, %q; want 2 and the nearest command", code, errs.String())
 	}
 }
 

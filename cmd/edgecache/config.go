@@ -101,7 +101,7 @@ func decodeYAML(m *mistakes, text []byte, v reflect.Value, path string) {
 	file, err := parseYAML(text)
 	if err != nil {
 		if e, ok := errors.AsType[yaml.Error](err); ok {
-			m.at(path, e.GetToken(), "%s", e.GetMessage())
+			m.at(path, e.GetToken(), "%s", explainSyntax(e.GetMessage()))
 			return
 		}
 		m.at(path, nil, "%s", err)
@@ -117,6 +117,17 @@ func decodeYAML(m *mistakes, text []byte, v reflect.Value, path string) {
 			d.decode(doc.Body, v, path)
 		}
 	}
+}
+
+// explainSyntax says in other words what the parser says in its own.
+func explainSyntax(message string) string {
+	switch {
+	case strings.Contains(message, "map key-value is pre-defined"):
+		return "indented otherwise than the keys beside it"
+	case strings.Contains(message, "'\t' that cannot start"):
+		return "a tab; YAML is indented with spaces"
+	}
+	return message
 }
 
 // The parser's effort grows with the square of the depth.

@@ -124,6 +124,7 @@ func startDemoNode(g *globals, o demoOptions, path string, upstream *consultest.
 		return nil, err
 	}
 	if err := n.open(); err != nil {
+		err = fmt.Errorf("%w (here by --listen or --admin)", err)
 		return nil, errors.Join(err, n.close())
 	}
 	fmt.Fprintf(g.stdout, "A registry with %s, which speaks Consul's API: %s\nA node in front of it, run by this configuration (short windows, for the tour):\n\n%s\n",

@@ -39,6 +39,13 @@ func (f *lookupFlags) resolve() client.Query {
 	return f.query
 }
 
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one NAME expected, found %d", len(args))
+	}
+	return nil
+}
+
 func getCommand(g *globals) *cobra.Command {
 	var (
 		flags  lookupFlags
@@ -50,7 +57,7 @@ func getCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get NAME",
 		Short: "Look a service up",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := flags.resolve()
 			if q.MaxAge = maxAge; cmd.Flags().Changed("max-age") && maxAge == 0 {

@@ -32,7 +32,7 @@ func rootCommand(g *globals) *cobra.Command {
 		Short:         "A clustered edge cache for registry lookups",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          usageArgs(noCommand),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(g.stdout)
@@ -44,6 +44,19 @@ func rootCommand(g *globals) *cobra.Command {
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// noCommand refuses a command that there is not, naming those that come near.
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	root.SuggestionsMinimumDistance = 2
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
 }
 
 // clientFlags gives c the flags of all commands that ask a running node.
