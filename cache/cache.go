@@ -37,7 +37,12 @@ type Cache struct {
 	ups     atomic.Pointer[upstreams]
 	journal Journal
 
-	order   sync.Mutex // the order lock: protects the fields below, flights, and what mem holds
+	reloading sync.Mutex // held by Reload, and by Close at its end
+
+	// The order lock protects the fields below, flights, what mem holds and
+	// changes of ups. Whoever holds it may take the locks of an upstream, its
+	// guard, the subscriptions and the refresher, not the other way round.
+	order   sync.Mutex
 	gens    generations
 	flights map[registry.Key]*flight
 	closed  bool
@@ -70,7 +75,7 @@ func New(o Options) (*Cache, error) {
 	c.gens = newGenerations(c.journal.Position())
 	c.subs = newSubscriptions()
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	if c.derived, err = newDerivedTable(o.Memory); err != nil {
+	if c.derived, err = newDerivedTable(o.Memory, mem.forget); err != nil {
 		return nil, fmt.Errorf("memory tier: %w", err)
 	}
 	var all []*upstream
@@ -81,6 +86,9 @@ func New(o Options) (*Cache, error) {
 	c.refresher.init(c)
 	return c, nil
 }
+
+// retired reports whether a reload replaced u. The order lock is held.
+func (c *Cache) retired(u *upstream) bool { return c.ups.Load().byName[u.Name] != u }
 
 // use makes a set of registries the current one.
 func (c *Cache) use(us *upstreams) {
@@ -114,7 +122,7 @@ func (c *Cache) start(all []*upstream) {
 			c.watchAll(u)
 		}
 		if u.can.WatchList {
-			c.wg.Go(func() { c.followList(u) })
+			c.spawn(func() { c.followList(u) })
 		}
 	}
 }
@@ -127,6 +135,8 @@ func (c *Cache) Close() error {
 	c.order.Unlock()
 	c.stop()
 	c.wg.Wait()
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
 	c.subs.notifyAll()
 	var errs []error
 	for _, u := range c.ups.Load().all {

@@ -42,6 +42,10 @@ type entry struct {
 // absent reports whether e proves absence.
 func (e *entry) absent() bool { return e.rec == nil && e.failure == nil }
 
+// known reports whether e holds an answer of the registry, and not a failure
+// alone.
+func (e *entry) known() bool { return e.rec != nil || e.failure == nil }
+
 // mode returns the strictest mode of what covers the entry.
 func (e *entry) mode() registry.Mode { return registry.Mode(e.mark.Load()) }
 

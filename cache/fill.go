@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -48,12 +50,15 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore ti
 	}
 	key.Name = strings.Clone(name)
 	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1}
-	if c.closed {
+	current := c.ups.Load().byName[u.Name]
+	if c.closed || current == nil || current.merges() {
 		f.out.err = &registry.UpstreamError{Registry: u.Name, Err: errClosed, Harmless: true}
 		close(f.done)
 		f.cancel = func() {}
 		return f, false, true
 	}
+	u, f.up = current, current // the caller may have it from before a reload
+	u.calls.Add(1)
 	held := c.mem.peek(key)
 	var invalidated registry.Mode
 	if held != nil {
@@ -67,7 +72,7 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore ti
 	}
 	c.flights[key] = f
 	c.wg.Go(func() {
-		defer func() { unhook(); cancel() }()
+		defer func() { unhook(); cancel(); u.calls.Done() }()
 		c.run(flying, f, held, invalidated)
 	})
 	return f, false, true
@@ -85,7 +90,7 @@ func (c *Cache) leave(f *flight) {
 	}
 }
 
-var errClosed = errors.New("the cache is closed")
+var errClosed = errors.New("the cache or this registry is closed")
 
 // fillBudget bounds one flight: all its calls and the pauses between them.
 func (u *upstream) fillBudget() time.Duration {
@@ -172,7 +177,9 @@ func (c *Cache) ask(ctx context.Context, u *upstream, name string, have *registr
 	call, cancel := context.WithTimeout(ctx, u.Timeout)
 	defer cancel()
 	r.asked = c.now()
-	rec, err := u.Source.Lookup(call, u.upstreamName(name), have)
+	rec, err := guarded(c, u, func() (*registry.Record, error) {
+		return u.Source.Lookup(call, u.upstreamName(name), have)
+	})
 	switch {
 	case err == nil && rec != nil:
 		r.rec = rec
@@ -187,6 +194,18 @@ func (c *Cache) ask(ctx context.Context, u *upstream, name string, have *registr
 	u.guard.done(r.received, r.err)
 	c.stats.countFill(&r)
 	return r
+}
+
+// guarded calls a source; its panic is that registry's failure and nobody
+// else's.
+func guarded[T any](c *Cache, u *upstream, call func() (T, error)) (out T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the adapter panicked: %v", p)
+			c.opts.Logger.Error("adapter panicked", "registry", u.Name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return call()
 }
 
 var errNoAnswer = errors.New("the adapter returned neither a record nor an error")

@@ -28,6 +28,15 @@ func (g *generation) newest() uint64 {
 	return max(g[registry.ModeSoft], g[registry.ModeVerify], g[registry.ModeHard])
 }
 
+// raise lifts g to a position in the modes that a forgotten generation had.
+func (g *generation) raise(forgotten *generation, position uint64) {
+	for m := range g {
+		if forgotten[m] > 0 {
+			g[m] = max(g[m], position)
+		}
+	}
+}
+
 // scoped is a tag, a prefix or (text "") a whole registry; registry "" is any.
 type scoped struct{ registry, text string }
 
@@ -35,7 +44,9 @@ type scoped struct{ registry, text string }
 // fetched before them can be told. The order lock protects them.
 type generations struct {
 	position uint64 // of the newest invalidation applied
-	floor    uint64 // a fill that began below cannot be judged any more
+	// floor is raised by generations that were forgotten: a fill that began
+	// below cannot be judged any more.
+	floor generation
 
 	keys     map[registry.Key]*generation
 	keyOrder []keyPosition // oldest first; an outdated pair is skipped
@@ -78,7 +89,7 @@ func (g *generations) raiseKey(k registry.Key, m registry.Mode, position uint64)
 		g.keyOrder = g.keyOrder[1:]
 		if old := g.keys[oldest.key]; old != nil && old.newest() == oldest.position {
 			delete(g.keys, oldest.key)
-			g.floor = max(g.floor, oldest.position)
+			g.floor.raise(old, oldest.position)
 		}
 	}
 }
@@ -135,6 +146,12 @@ func (g *generations) covered(at scoped, table map[scoped]*generation, began uin
 	return registry.ModeNone
 }
 
+// judge returns the strictest mode of what a fill that began at a position must
+// be taken to be covered by.
+func (g *generations) judge(k registry.Key, tags []string, began uint64) registry.Mode {
+	return max(g.covering(k, tags, began), g.floor.over(began))
+}
+
 // full reports whether the tag and prefix tables must be swept.
 func (g *generations) full() bool { return len(g.tags)+len(g.prefixes) > maxWideGenerations }
 
@@ -153,18 +170,21 @@ func (g *generations) median() uint64 {
 // dropWide forgets tag and prefix generations up to a position, after every
 // entry was checked against them; fills older than now are refused from now on.
 func (g *generations) dropWide(upTo uint64) {
+	var forgotten generation
 	for at, gen := range g.tags {
 		if gen.newest() <= upTo {
 			delete(g.tags, at)
+			forgotten.raise(gen, gen.newest())
 		}
 	}
 	for at, gen := range g.prefixes {
 		if gen.newest() <= upTo {
 			delete(g.prefixes, at)
+			forgotten.raise(gen, gen.newest())
 			if g.lengths[len(at.text)]--; g.lengths[len(at.text)] == 0 {
 				delete(g.lengths, len(at.text))
 			}
 		}
 	}
-	g.floor = max(g.floor, g.next())
+	g.floor.raise(&forgotten, g.next())
 }

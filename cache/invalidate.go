@@ -45,8 +45,8 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 // it covers, all at once, without logging or sending it. It returns the
 // position and the keys to delete from disk in the same batch as the log.
 func (c *Cache) Apply(inv *registry.Invalidation) (position uint64, del []registry.Key) {
-	us := c.ups.Load()
 	c.order.Lock()
+	us := c.ups.Load()
 	position = c.gens.next()
 	for _, s := range inv.Selectors {
 		if s.ByKey() {
@@ -66,19 +66,31 @@ func (c *Cache) Apply(inv *registry.Invalidation) (position uint64, del []regist
 	if full {
 		c.sweepGenerations()
 	}
-	c.subs.notifyCovered(func(registryName, name string) bool {
+	c.notifyOf(us, inv)
+	return position, del
+}
+
+// notifyOf makes those look again who follow what inv covers.
+func (c *Cache) notifyOf(us *upstreams, inv *registry.Invalidation) {
+	c.subs.notifyCovered(func(parts map[string]bool, name string) bool {
 		for _, s := range inv.Selectors {
-			if registryName == "" {
-				registryName = s.Key.Registry
-			}
 			// Tags are known per record only: whoever follows looks again.
-			if s.Tag != "" || s.Covers(registry.Key{Registry: registryName, Name: name}, nil) {
+			matches := s.Tag != "" || s.Covers(registry.Key{Registry: s.Key.Registry, Name: name}, nil)
+			if matches && (parts == nil || us.within(s.Key.Registry, parts)) {
 				return true
 			}
 		}
 		return false
 	})
-	return position, del
+	c.subs.notifyHeld(func(yield func(registry.Key) bool) {
+		for _, s := range inv.Selectors {
+			for e := range c.mem.covered(us, s) {
+				if !yield(e.key) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // contains reports whether merge is a merge with the part u.
@@ -162,7 +174,9 @@ func (c *Cache) sweepGenerations() {
 	c.order.Unlock()
 	for e := range c.mem.all() {
 		c.order.Lock()
-		e.raise(c.gens.covering(e.key, tagsOf(e.rec), e.began))
+		if held := c.mem.peek(e.key); held != nil { // it may have been replaced
+			held.raise(c.gens.covering(held.key, tagsOf(held.rec), held.began))
+		}
 		c.order.Unlock()
 	}
 	c.order.Lock()

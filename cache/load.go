@@ -27,29 +27,38 @@ type loads struct {
 
 // first loads what the configuration names for the start.
 func (l *loads) first(c *Cache) {
-	l.started = c.now()
 	warms := false
 	for _, u := range c.ups.Load().all {
 		warms = warms || u.WarmAll || len(u.Warm) > 0
 	}
-	if !warms {
-		l.loaded = true
-		return
+	l.mu.Lock()
+	l.started, l.loaded = c.now(), !warms
+	l.mu.Unlock()
+	if warms {
+		l.run(c, c.warmTargets)
 	}
-	done := l.begin(c.now())
-	c.wg.Go(func() {
-		c.load(c.ctx, c.warmTargets)
-		l.end(c, done)
-	})
 }
 
-func (l *loads) begin(now time.Duration) chan struct{} {
+// run starts a load unless one runs. It returns a channel that is closed when
+// the load that now runs ends; nil after Close began.
+func (l *loads) run(c *Cache, targets func(ctx context.Context, yield func(target))) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.done = make(chan struct{})
+	if l.report.Running {
+		return l.done
+	}
+	done := make(chan struct{})
+	started := c.spawn(func() {
+		c.load(c.ctx, targets)
+		l.end(c, done)
+	})
+	if !started {
+		return nil
+	}
+	l.done = done
 	l.report = registry.Report{ID: fmt.Sprintf("%x", rand.Uint64()), Started: time.Now().UTC(), Running: true,
 		Services: []registry.ReportItem{}}
-	return l.done
+	return done
 }
 
 func (l *loads) add(item registry.ReportItem) {
@@ -142,19 +151,9 @@ func (c *Cache) warmTargets(ctx context.Context, yield func(target)) {
 // and returns the report: whole, or still running if ctx ends first. A call
 // while a load runs joins it.
 func (c *Cache) Refresh(ctx context.Context, selectors []registry.Selector) (registry.Report, error) {
-	c.loads.mu.Lock()
-	done := c.loads.done
-	running := c.loads.report.Running
-	c.loads.mu.Unlock()
-	if !running {
-		done = c.loads.begin(c.now())
-		started := c.spawn(func() {
-			c.load(c.ctx, func(ctx context.Context, yield func(target)) { c.refreshTargets(ctx, selectors, yield) })
-			c.loads.end(c, done)
-		})
-		if !started {
-			return registry.Report{}, errClosed
-		}
+	done := c.loads.run(c, func(ctx context.Context, yield func(target)) { c.refreshTargets(ctx, selectors, yield) })
+	if done == nil {
+		return registry.Report{}, errClosed
 	}
 	select {
 	case <-done:

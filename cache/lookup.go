@@ -93,11 +93,24 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 		f.hit, f.stale = true, true
 		f.details |= d
 	}
+	// What was waited for did not come: e has aged since, and may not be
+	// served any more if a hard invalidation came.
+	fallBack := func(d registry.Details, err *registry.UpstreamError) {
+		now = c.now()
+		if st, age = c.view(u, e, now); st < stateExpired {
+			serve(d)
+			return
+		}
+		if err == nil {
+			err = &registry.UpstreamError{Registry: u.Name, Err: errOverrun}
+		}
+		f.fail(err, err.RetryAfter)
+	}
 	switch {
 	case q.OnlyCached:
 		serve(0)
 		return
-	case e.empties > 0 && now < e.nextTry:
+	case e.empties > 0 && now < e.nextTry && e.mode() == registry.ModeNone:
 		serve(0) // the refresher asks again in its own time
 		return
 	case u.failing(e, now):
@@ -124,13 +137,16 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 	case ended && out.err == nil && c.landed(u, out, f):
 		f.collapsed, f.fwd = collapsed, registry.ForwardStale
 	case ended:
-		serve(registry.DetailSIE)
+		fallBack(registry.DetailSIE, out.err)
 	case st == stateStale:
-		serve(registry.DetailSWR | registry.DetailVerifyTimeout)
+		fallBack(registry.DetailSWR|registry.DetailVerifyTimeout, nil)
 	default:
-		serve(registry.DetailSIE | registry.DetailVerifyTimeout)
+		fallBack(registry.DetailSIE|registry.DetailVerifyTimeout, nil)
 	}
 }
+
+// errOverrun is the cause of a lookup that an invalidation overtook.
+var errOverrun = errors.New("invalidated while it was fetched")
 
 // landed fills f from the result of a flight; false if nothing of it may be
 // served.
@@ -156,6 +172,9 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	usable := e != nil && st < stateExpired // but older than q allows
 	if !usable && u.list.lacks(q.Name, now) {
 		f.class, f.hit, f.index = classAbsent, true, u.list.indexNow()
+		if e != nil {
+			f.index = max(f.index, e.index)
+		}
 		f.details |= registry.DetailNegative
 		return
 	}
@@ -177,9 +196,12 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 		return
 	}
 	var notBefore time.Duration
+	if q.MaxAge >= 0 {
+		notBefore = now - q.MaxAge
+	}
 	switch {
 	case usable:
-		notBefore, f.fwd = now-q.MaxAge, registry.ForwardRequest
+		f.fwd = registry.ForwardRequest
 	case e != nil && e.rec != nil:
 		f.fwd = registry.ForwardStale
 	}
@@ -195,8 +217,12 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 		f.tooOld(usable)
 	case c.landed(u, out, f):
 		f.collapsed = collapsed
+		if q.MaxAge >= 0 && f.age > c.now()-notBefore {
+			*f = found{fwd: f.fwd, fwdStatus: f.fwdStatus} // kept against the registry's answer
+			f.fail(registry.ErrTooOld, 0)
+		}
 	default:
-		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errors.New("invalidated while it was fetched")}, 0)
+		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errOverrun}, 0)
 	}
 }
 

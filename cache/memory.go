@@ -18,7 +18,7 @@ type memory struct {
 	limit     uint64 // of both together
 	negative  uint64
 
-	// forgotten is the highest index of an entry that was evicted: an answer
+	// forgotten is the highest index of what was evicted: an answer
 	// made anew for its name must lie above it.
 	forgotten atomic.Uint64
 }
@@ -45,12 +45,16 @@ func newMemory(limit registry.Size, negativeShare registry.Share) (*memory, erro
 func (m *memory) reserve(bytes uint64) { m.records.SetMaximum(m.limit - m.negative - bytes) }
 
 func (m *memory) deleted(e otter.DeletionEvent[registry.Key, *entry]) {
-	if !e.WasEvicted() {
-		return
+	if e.WasEvicted() {
+		m.forget(e.Value.index)
 	}
+}
+
+// forget notes that an answer with that index is no longer known.
+func (m *memory) forget(index uint64) {
 	for {
 		old := m.forgotten.Load()
-		if old >= e.Value.index || m.forgotten.CompareAndSwap(old, e.Value.index) {
+		if old >= index || m.forgotten.CompareAndSwap(old, index) {
 			return
 		}
 	}
@@ -103,6 +107,25 @@ func (m *memory) all() iter.Seq[*entry] {
 		}
 		for _, e := range m.negatives.All() {
 			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// covered yields the entries that a selector covers.
+func (m *memory) covered(us *upstreams, s registry.Selector) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		if s.ByKey() {
+			for _, u := range us.all {
+				if e := m.peek(registry.Key{Registry: u.Name, Name: s.Key.Name}); e != nil && us.covers(s, e) && !yield(e) {
+					return
+				}
+			}
+			return
+		}
+		for e := range m.all() {
+			if us.covers(s, e) && !yield(e) {
 				return
 			}
 		}

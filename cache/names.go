@@ -84,16 +84,17 @@ func (c *Cache) followList(u *upstream) {
 			continue
 		}
 		began := c.position()
-		err := watcher.WatchList(u.ctx, func(names []string) {
+		emit := func(names []string) {
 			now := c.now()
 			fails = 0
 			u.guard.alive(now)
 			u.list.sign.Store(int64(now))
 			if names != nil {
-				u.list.live.Store(c.listed(u, names, now, began, false))
+				u.list.live.Store(c.listed(u, names, now, began))
 			}
 			began = c.position()
-		})
+		}
+		_, err := guarded(c, u, func() (struct{}, error) { return struct{}{}, watcher.WatchList(u.ctx, emit) })
 		u.list.live.Store(false)
 		if u.ctx.Err() != nil {
 			return
@@ -107,7 +108,7 @@ func (c *Cache) followList(u *upstream) {
 }
 
 // listed takes a complete list; it reports whether the list was believed.
-func (c *Cache) listed(u *upstream, asked []string, now time.Duration, began uint64, meant bool) bool {
+func (c *Cache) listed(u *upstream, asked []string, now time.Duration, began uint64) bool {
 	names := make([]string, 0, len(asked))
 	for _, a := range asked {
 		if n, ok := u.localName(a); ok {
@@ -119,7 +120,7 @@ func (c *Cache) listed(u *upstream, asked []string, now time.Duration, began uin
 	l := &u.list
 	l.mu.Lock()
 	old := l.snap.Load()
-	if old != nil && len(old.names) > 0 && len(names) == 0 && !meant && !u.can.PushEmpty && !l.emptyLocked(u.policy.Empty, now) {
+	if old != nil && len(old.names) > 0 && len(names) == 0 && !u.can.PushEmpty && !l.emptyLocked(u.policy.Empty, now) {
 		l.mu.Unlock()
 		return false
 	}
@@ -180,9 +181,11 @@ func (c *Cache) appearedOrGone(u *upstream, name string, gone bool) {
 	c.order.Lock()
 	held := c.mem.peek(key)
 	contradicted := held != nil && (held.rec != nil) == gone
-	if contradicted {
+	if contradicted || c.flights[key] != nil {
 		c.gens.raiseKey(key, registry.ModeSoft, c.gens.next())
 		c.voidLocked(key)
+	}
+	if contradicted {
 		held.raise(registry.ModeSoft)
 	}
 	c.order.Unlock()
@@ -200,17 +203,19 @@ func (c *Cache) appearedOrGone(u *upstream, name string, gone bool) {
 func (c *Cache) loadList(ctx context.Context, u *upstream, until time.Duration) {
 	l := &u.list
 	l.mu.Lock()
-	done := l.loading
-	if done == nil {
-		if c.now() < l.nextTry && (l.fails > 0 || l.empties > 0) {
-			l.mu.Unlock()
-			return
-		}
+	done, begins := l.loading, l.loading == nil
+	if begins && c.now() < l.nextTry && (l.fails > 0 || l.empties > 0) {
+		l.mu.Unlock()
+		return
+	}
+	if begins {
 		done = make(chan struct{})
 		l.loading = done
-		c.spawn(func() { c.runListLoad(u, done) })
 	}
 	l.mu.Unlock()
+	if begins && !c.spawn(func() { c.runListLoad(u, done) }) {
+		return // closed
+	}
 	left := until - c.now()
 	if left <= 0 {
 		return
@@ -240,7 +245,7 @@ func (c *Cache) runListLoad(u *upstream, done chan struct{}) {
 	}
 	l.mu.Unlock()
 	if err == nil {
-		c.listed(u, names, asked, began, false)
+		c.listed(u, names, asked, began)
 	}
 	close(done)
 }
@@ -257,7 +262,7 @@ func (c *Cache) askList(u *upstream) ([]string, *registry.UpstreamError) {
 		u.guard.done(c.now(), up)
 		return nil, up
 	}
-	names, err := u.Source.(registry.Lister).List(ctx)
+	names, err := guarded(c, u, func() ([]string, error) { return u.Source.(registry.Lister).List(ctx) })
 	var up *registry.UpstreamError
 	if err != nil {
 		up = c.upstreamError(ctx, u, err)

@@ -3,6 +3,7 @@ package cache
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,9 @@ type refresher struct {
 	c    *Cache
 	wake chan struct{} // holds one value: the earliest time changed
 
-	mu  sync.Mutex // protects due
-	due dueHeap
+	mu   sync.Mutex // protects the fields below
+	due  dueHeap
+	most int // items before void ones are taken out
 }
 
 // A dueItem is void unless its time is the due time of the key's entry.
@@ -52,22 +54,47 @@ func (h *dueHeap) Pop() any {
 func (r *refresher) init(c *Cache) {
 	r.c = c
 	r.wake = make(chan struct{}, 1)
+	r.most = leastItems
 }
 
-// schedule puts an entry just stored on the refresher's list, unless it is
+// schedule puts what is held of a key on the refresher's list, unless it is
 // there with an earlier time: then it is put back when that comes.
-func (c *Cache) schedule(u *upstream, e *entry) {
-	now := c.now()
-	at := max(c.dueAt(u, e), now+leastPause)
-	if due := time.Duration(e.due.Load()); due > now && due <= at {
-		return
+func (c *Cache) schedule(u *upstream, key registry.Key) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if e := c.mem.peek(key); e != nil {
+		now := c.now()
+		c.refresher.advance(e, max(c.dueAt(u, e), now+leastPause), now)
 	}
-	c.refresher.put(e, at)
+}
+
+// scheduleAgain puts an entry whose fetch changed nothing back on the list:
+// the fetch was not made, was given up or came too late.
+func (c *Cache) scheduleAgain(u *upstream, key registry.Key, err *registry.UpstreamError) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if e := c.mem.peek(key); e != nil {
+		now := c.now()
+		wait := jittered(u.policy.Recheck.Min)
+		if err != nil {
+			wait = max(wait, err.RetryAfter)
+		}
+		c.refresher.advance(e, max(c.dueAt(u, e), now+wait), now)
+	}
 }
 
 // leastPause is the shortest time between two visits to an entry.
 const leastPause = 10 * time.Millisecond
 
+// advance makes the entry due at the given time unless it is due before. The
+// order lock is held.
+func (r *refresher) advance(e *entry, at, now time.Duration) {
+	if due := time.Duration(e.due.Load()); due <= now || due > at {
+		r.put(e, at)
+	}
+}
+
+// put makes the entry due at the given time. The order lock is held.
 func (r *refresher) put(e *entry, at time.Duration) {
 	e.due.Store(int64(at))
 	r.add(dueItem{at, e.key})
@@ -75,6 +102,9 @@ func (r *refresher) put(e *entry, at time.Duration) {
 
 func (r *refresher) add(item dueItem) {
 	r.mu.Lock()
+	if len(r.due) >= r.most {
+		r.compactLocked()
+	}
 	heap.Push(&r.due, item)
 	first := r.due[0] == item
 	r.mu.Unlock()
@@ -86,6 +116,20 @@ func (r *refresher) add(item dueItem) {
 	}
 }
 
+// leastItems is how many items the list holds before void ones are taken out.
+const leastItems = 4096
+
+// compactLocked takes void items out: else an entry whose time moves often
+// would leave one behind each time.
+func (r *refresher) compactLocked() {
+	r.due = slices.DeleteFunc(r.due, func(i dueItem) bool {
+		e := r.c.mem.peek(i.key)
+		return e == nil || time.Duration(e.due.Load()) != i.at
+	})
+	heap.Init(&r.due)
+	r.most = max(leastItems, 2*len(r.due))
+}
+
 // dueAt returns when an entry deserves the refresher's attention.
 func (c *Cache) dueAt(u *upstream, e *entry) time.Duration {
 	switch {
@@ -93,6 +137,8 @@ func (c *Cache) dueAt(u *upstream, e *entry) time.Duration {
 		return e.nextTry
 	case e.provisional > 0:
 		return e.confirmed + provisionalPauses[e.provisional-1]
+	case e.mode() > registry.ModeNone:
+		return 0 // it was invalidated while it was fetched
 	case e.watch != nil && e.watch.live(c.now()):
 		return e.confirmed + max(e.ttl, e.watch.interval())
 	case e.rec == nil:
@@ -134,31 +180,48 @@ func (r *refresher) run() {
 func (r *refresher) visit(item dueItem, now time.Duration) {
 	c, k := r.c, item.key
 	u := c.ups.Load().byName[k.Registry]
-	e := c.mem.peek(k)
-	if u == nil || u.merges() || e == nil || time.Duration(e.due.Load()) != item.at {
+	if u == nil || u.merges() {
 		return
+	}
+	if e := c.mem.peek(k); e != nil {
+		c.view(u, e, now) // brings its mark up to date
+	}
+	if r.wanted(u, item, now) {
+		c.stats.refreshes.Add(1)
+		c.fetchSoon(u, k.Name)
+	}
+}
+
+// wanted reports whether the item's entry is to be fetched now. One that is to
+// be looked at later is put back.
+func (r *refresher) wanted(u *upstream, item dueItem, now time.Duration) bool {
+	c := r.c
+	c.order.Lock()
+	defer c.order.Unlock()
+	e := c.mem.peek(item.key)
+	if e == nil || time.Duration(e.due.Load()) != item.at {
+		return false
 	}
 	if at := c.dueAt(u, e); at > now {
 		r.put(e, at) // confirmed meanwhile
-		return
+		return false
 	}
 	unsettled := e.empties > 0 || e.behind > 0 || e.provisional > 0
-	inUse := e.rec != nil && u.policy.RefreshAhead > 0 && e.used.Load() > 0 && now-time.Duration(e.used.Load()) <= e.ttl
-	if !unsettled && !inUse && !c.subs.follows(k) {
+	inUse := e.rec != nil && u.policy.RefreshAhead > 0 && now-time.Duration(e.used.Load()) <= e.ttl
+	if !unsettled && !inUse && !c.subs.follows(item.key) {
 		e.due.Store(0)
-		return
+		return false
 	}
-	if st, _ := c.view(u, e, now); st == stateFresh && e.watch != nil && e.watch.live(now) && !unsettled {
+	if e.watch != nil && e.watch.live(now) && e.mode() == registry.ModeNone && !unsettled {
 		r.put(e, now+max(e.ttl, e.watch.interval()))
-		return
+		return false
 	}
 	if in := u.guard.retryIn(now); in > time.Millisecond {
-		r.put(e, now+in)
-		return
+		r.put(e, now+max(in, jittered(u.policy.Recheck.Min)))
+		return false
 	}
-	c.stats.refreshes.Add(1)
 	e.due.Store(0)
-	c.fetchSoon(u, k.Name)
+	return true
 }
 
 // refreshNow fetches one key, no matter how fresh it is, and reports how that

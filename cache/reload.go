@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/edgecache/edgecache/registry"
@@ -16,32 +15,51 @@ func (c *Cache) Reload(list []Registry, p Policy) error {
 	if err := errors.Join(p.Validate(), checkRegistries(list)); err != nil {
 		return err
 	}
-	old := c.ups.Load()
-	var all, stale []*upstream
-	for _, r := range list {
-		u := c.newUpstream(r, p)
-		if was := old.byName[r.Name]; was != nil {
-			u.newest.Store(was.newest.Load())
-			if was.Identity == r.Identity && was.Type == r.Type && slices.Equal(was.Of, r.Of) {
-				u.guard.inherit(was.guard)
-				u.list.inherit(&was.list)
-			} else {
-				stale = append(stale, u)
-			}
-		}
-		all = append(all, u)
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	if c.ctx.Err() != nil {
+		return errClosed
 	}
-	us := assemble(all)
-	c.use(us)
+	old := c.ups.Load()
+	us, stale := c.succeed(old, list, p)
 	for _, u := range stale {
-		inv := &registry.Invalidation{Mode: registry.ModeSoft, Selectors: []registry.Selector{{Key: registry.Key{Registry: u.Name}}}}
-		c.Apply(inv)
+		c.Apply(&registry.Invalidation{Mode: registry.ModeSoft, Selectors: []registry.Selector{{Key: registry.Key{Registry: u.Name}}}})
 	}
 	c.retire(old, us)
 	c.rewindow(us)
-	c.start(all)
+	c.start(us.all)
 	c.subs.notifyAll()
 	return nil
+}
+
+// succeed makes the new registries the current ones, with what is known of
+// their predecessors, and returns those that are not what they were. No
+// invalidation comes between: it would miss the new ones. No fetch or event of
+// a replaced registry is taken from then on.
+func (c *Cache) succeed(old *upstreams, list []Registry, p Policy) (us *upstreams, changed []*upstream) {
+	var all []*upstream
+	for _, r := range list {
+		all = append(all, c.newUpstream(r, p))
+	}
+	us = assemble(all)
+	c.order.Lock()
+	defer c.order.Unlock()
+	for _, u := range all {
+		if was := old.byName[u.Name]; was != nil {
+			u.newest.Store(was.newest.Load())
+			if was.Identity == u.Identity && was.Type == u.Type && slices.Equal(was.Of, u.Of) {
+				u.guard.inherit(was.guard)
+				u.list.inherit(&was.list)
+			} else {
+				changed = append(changed, u)
+			}
+		}
+	}
+	for key, f := range c.flights {
+		c.voidFlight(key, f)
+	}
+	c.use(us)
+	return us, changed
 }
 
 // retire stops everything that follows the registries that were replaced and
@@ -61,20 +79,25 @@ func (c *Cache) retire(old, us *upstreams) {
 			c.order.Unlock()
 		}
 	}
-	c.order.Lock()
-	for key, f := range c.flights {
-		c.voidFlight(key, f)
-	}
-	c.order.Unlock()
 	for e := range c.mem.all() {
 		if us.byName[e.key.Registry] == nil {
 			c.mem.drop(e.key)
 		}
 	}
 	for _, u := range old.all {
-		if err := closeSource(u.Source); err != nil {
-			c.opts.Logger.Warn("source not closed cleanly", "registry", u.Name, "err", fmt.Errorf("close: %w", err))
+		closing := func() { c.closeRetired(u) }
+		if !c.spawn(closing) {
+			closing()
 		}
+	}
+}
+
+// closeRetired closes a replaced source once the fetches that callers still
+// wait for have ended.
+func (c *Cache) closeRetired(u *upstream) {
+	u.calls.Wait()
+	if err := closeSource(u.Source); err != nil {
+		c.opts.Logger.Warn("source not closed cleanly", "registry", u.Name, "err", err)
 	}
 }
 
@@ -82,20 +105,24 @@ func (c *Cache) retire(old, us *upstreams) {
 func (c *Cache) rewindow(us *upstreams) {
 	for e := range c.mem.all() {
 		u := us.byName[e.key.Registry]
-		if u == nil || e.failure != nil {
+		if u == nil {
 			continue
 		}
 		c.order.Lock()
-		if held := c.mem.peek(e.key); held == e {
-			n := e.succeed()
-			if e.rec != nil {
-				n.windows = u.windowsOf(e.rec.Wishes)
+		held := c.mem.peek(e.key)
+		if held != nil {
+			n := held.succeed()
+			if held.rec != nil {
+				n.windows = u.windowsOf(held.rec.Wishes)
 			} else {
 				n.windows = u.absence()
 			}
 			c.mem.put(n)
 		}
 		c.order.Unlock()
+		if held != nil {
+			c.schedule(u, e.key)
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ type derivedTable struct {
 // several registries are configured.
 const derivedShare = 0.15
 
-func newDerivedTable(memory registry.Size) (*derivedTable, error) {
+func newDerivedTable(memory registry.Size, forget func(index uint64)) (*derivedTable, error) {
 	d := &derivedTable{memory: memory}
 	var err error
 	d.table, err = otter.New(&otter.Options[registry.Key, *derived]{
@@ -137,6 +137,11 @@ func newDerivedTable(memory registry.Size) (*derivedTable, error) {
 				n += v.rec.Size()
 			}
 			return uint32(min(n, maxEntryCharged))
+		},
+		OnAtomicDeletion: func(e otter.DeletionEvent[registry.Key, *derived]) {
+			if e.WasEvicted() {
+				forget(e.Value.index)
+			}
 		},
 	})
 	return d, err

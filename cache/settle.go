@@ -19,13 +19,14 @@ func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
 	f.out = c.settle(u, f.key, held, r, have, f.began)
 	f.out.retries = r.retries
 	c.order.Unlock()
-	c.settled(u, held, f.out)
+	c.settled(u, f.key, held, f.out)
 }
 
 // settled tells subscribers and the refresher what was stored; u's watch
 // begins with the first record.
-func (c *Cache) settled(u *upstream, held *entry, out outcome) {
+func (c *Cache) settled(u *upstream, key registry.Key, held *entry, out outcome) {
 	if !out.stored {
+		c.scheduleAgain(u, key, out.err)
 		return
 	}
 	if held == nil || held.index != out.entry.index {
@@ -34,7 +35,7 @@ func (c *Cache) settled(u *upstream, held *entry, out outcome) {
 			c.seen(u)
 		}
 	}
-	c.schedule(u, out.entry)
+	c.schedule(u, key)
 	if out.entry.rec != nil {
 		c.watchName(u, out.entry)
 	}
@@ -43,17 +44,20 @@ func (c *Cache) settled(u *upstream, held *entry, out outcome) {
 // settle stores what follows from a reply to a fetch that began at a position.
 // It holds the order lock.
 func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have *registry.Record, began uint64) outcome {
+	late := held != nil && held.known() && held.began > began
 	switch {
+	case r.err != nil && late:
+		return outcome{err: r.err, result: "failed", fwdStatus: r.err.Status}
 	case r.err != nil:
 		return c.settleFailure(u, key, held, r)
 	case r.same:
 		if held == nil || held.rec == nil || held.rec.Hash() != have.Hash() {
 			// What the registry confirmed was replaced meanwhile; the newer
 			// one stands. If it was evicted, the confirmed one comes back.
-			if held != nil {
+			if held != nil && held.known() {
 				return outcome{entry: held, result: "unchanged", fwdStatus: 304}
 			}
-			return c.settleRecord(u, key, nil, r, have, began)
+			return c.settleRecord(u, key, held, r, have, began)
 		}
 		return c.settleRecord(u, key, held, r, held.rec, began)
 	case r.absent:
@@ -61,8 +65,8 @@ func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have
 	}
 	rec := r.rec
 	rec.Key, rec.Kind = key, u.Kind
-	if len(rec.Instances) == 0 && c.suspicious(u, held, r.received) {
-		return c.keep(u, held, r)
+	if len(rec.Instances) == 0 && !late && c.suspicious(u, held, r.received) {
+		return c.keep(u, held, r, began)
 	}
 	if held != nil && held.rec != nil && held.rec.Hash() == rec.ContentHash() {
 		rec.Seal(held.rec.Index)
@@ -83,34 +87,28 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	if r.same {
 		out.fwdStatus = 304
 	}
-	mode := c.gens.covering(key, rec.Tags, began)
-	if began < c.gens.floor {
-		mode = max(mode, registry.ModeVerify)
-	}
+	mode := c.gens.judge(key, rec.Tags, began)
 	n.mark.Store(uint32(mode))
 	n.checked.Store(u.newest.Load())
 	n.watch = u.confirms(key.Name, r)
 	n.used.Store(int64(r.received))
 	if held != nil {
 		n.use(held)
-		if held.rec != nil {
-			if held.rec.Index == rec.Index {
-				out.result = "unchanged"
-			}
-			if older := c.compareHeld(u, n, held, r.received); older {
-				return c.keepNewer(held, out, r.received)
-			}
-		}
+	}
+	if held != nil && held.rec != nil && held.rec.Index == rec.Index {
+		out.result = "unchanged"
 	}
 	switch {
 	case mode == registry.ModeHard:
 		return outcome{result: "failed", fwdStatus: out.fwdStatus}
-	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
-		return out
-	case held != nil && held.began > began && held.rec != nil:
+	case held != nil && held.known() && held.began > began:
 		// Something newer was stored meanwhile (a watch event, or a fetch
 		// after an invalidation): callers from before may have this one.
 		n.raise(registry.ModeSoft)
+		return out
+	case held != nil && held.rec != nil && c.compareHeld(u, n, held, r.received):
+		return c.keepNewer(held, out, r.received)
+	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
 		return out
 	}
 	c.mem.put(n)
@@ -203,9 +201,12 @@ func (c *Cache) suspicious(u *upstream, held *entry, now time.Duration) bool {
 		held.empties == 0 && empty.Grace > 0
 }
 
-// keep counts an unconfirmed empty answer and keeps what is held.
-func (c *Cache) keep(u *upstream, held *entry, r reply) outcome {
+// keep counts an unconfirmed empty answer, fetched from a position on, and
+// keeps what is held.
+func (c *Cache) keep(u *upstream, held *entry, r reply, began uint64) outcome {
 	n := held.unconfirmed()
+	n.began = max(held.began, began)
+	n.mark.Store(uint32(c.gens.judge(held.key, held.rec.Tags, n.began)))
 	if n.empties == 0 {
 		n.emptySince = r.received
 	}
@@ -222,20 +223,21 @@ func (e Empty) pause() time.Duration {
 
 // settleAbsence stores a proof of absence.
 func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r reply, began uint64) outcome {
-	if !r.meant && c.suspicious(u, held, r.received) {
-		out := c.keep(u, held, r)
+	late := held != nil && held.known() && held.began > began
+	if !r.meant && !late && c.suspicious(u, held, r.received) {
+		out := c.keep(u, held, r, began)
 		out.fwdStatus = 404
 		return out
 	}
 	n := &entry{key: key, began: began, size: charge(key, nil), windows: u.absence(), confirmed: r.asked}
 	out := outcome{entry: n, result: "absent", fwdStatus: 404}
-	n.mark.Store(uint32(c.gens.covering(key, nil, began)))
+	n.mark.Store(uint32(c.gens.judge(key, nil, began)))
 	n.checked.Store(u.newest.Load())
 	n.watch = u.confirms(key.Name, r)
 	if held != nil {
 		n.use(held)
 	}
-	if held != nil && held.began > began && held.failure == nil {
+	if late {
 		n.raise(registry.ModeSoft)
 		return out // something newer was stored meanwhile
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ type subscriptions struct {
 
 	mu       sync.Mutex // protects the fields below and the pending names of all subscriptions
 	seq      uint64     // changes so far
+	since    uint64     // a change at this number was no single name's: none before it can be resumed
 	ring     []registry.Key
 	byName   map[string]map[*subscription]struct{}
 	prefixes map[*subscription]struct{}
@@ -58,7 +60,29 @@ func (c *Cache) Subscribe(spec registry.Subscribe) registry.Subscription {
 		}
 	}
 	c.subs.add(s)
+	c.attend(s)
 	return s
+}
+
+// attend makes the refresher look after what a new subscription follows: it
+// has put aside what nobody wanted.
+func (c *Cache) attend(s *subscription) {
+	us := c.ups.Load()
+	for _, name := range s.spec.Names {
+		for _, u := range us.all {
+			if !u.merges() && (s.parts == nil || s.parts[u.Name]) {
+				c.schedule(u, registry.Key{Registry: u.Name, Name: name})
+			}
+		}
+	}
+	if s.spec.Prefix == nil || s.spec.Lists {
+		return
+	}
+	for e := range c.mem.all() {
+		if u := us.byName[e.key.Registry]; u != nil && e.due.Load() == 0 && s.follows(e.key) {
+			c.schedule(u, e.key)
+		}
+	}
 }
 
 func (ss *subscriptions) add(s *subscription) {
@@ -87,7 +111,7 @@ func (s *subscription) resumeLocked() bool {
 	run, seq, ok := strings.Cut(s.spec.Resume, "-")
 	after, err := strconv.ParseUint(seq, 10, 64)
 	ss := s.subs
-	if !ok || err != nil || run != strconv.FormatUint(ss.run, 16) || after > ss.seq || ss.seq-after > uint64(len(ss.ring)) {
+	if !ok || err != nil || run != strconv.FormatUint(ss.run, 16) || after > ss.seq || after < ss.since || ss.seq-after > uint64(len(ss.ring)) {
 		return false
 	}
 	for n := after; n < ss.seq; n++ {
@@ -131,16 +155,21 @@ func (s *subscription) signal() {
 	}
 }
 
-// notify tells those who follow a key that its answer changed.
-func (ss *subscriptions) notify(k registry.Key) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+// recordLocked counts a change.
+func (ss *subscriptions) recordLocked(k registry.Key) {
 	if len(ss.ring) < ringSize {
 		ss.ring = append(ss.ring, k)
 	} else {
 		ss.ring[ss.seq%ringSize] = k
 	}
 	ss.seq++
+}
+
+// notify tells those who follow a key that its answer changed.
+func (ss *subscriptions) notify(k registry.Key) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.recordLocked(k)
 	for s := range ss.byName[k.Name] {
 		if s.parts == nil || s.parts[k.Registry] {
 			s.addLocked(k.Name)
@@ -169,6 +198,8 @@ func (ss *subscriptions) notifyList(registryName string) {
 func (ss *subscriptions) notifyAll() {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
+	ss.recordLocked(registry.Key{})
+	ss.since = ss.seq
 	for name, set := range ss.byName {
 		for s := range set {
 			s.addLocked(name)
@@ -183,14 +214,32 @@ func (ss *subscriptions) notifyAll() {
 	}
 }
 
-// notifyCovered makes those look again who follow what a selector covers.
-func (ss *subscriptions) notifyCovered(covers func(registryName, name string) bool) {
+// notifyCovered makes those look again who follow names that an invalidation
+// covers; parts are the registries whose changes count for one of them, nil:
+// all.
+func (ss *subscriptions) notifyCovered(covers func(parts map[string]bool, name string) bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for name, set := range ss.byName {
 		for s := range set {
-			if covers(s.spec.Registry, name) {
+			if covers(s.parts, name) {
 				s.addLocked(name)
+			}
+		}
+	}
+}
+
+// notifyHeld makes those look again who follow a prefix of one of the keys.
+func (ss *subscriptions) notifyHeld(keys iter.Seq[registry.Key]) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if len(ss.prefixes) == 0 {
+		return
+	}
+	for k := range keys {
+		for s := range ss.prefixes {
+			if s.follows(k) {
+				s.addLocked(k.Name)
 			}
 		}
 	}

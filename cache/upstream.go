@@ -24,6 +24,8 @@ type upstream struct {
 	// generation that may cover its entries; written under the order lock.
 	newest atomic.Uint64
 
+	calls sync.WaitGroup // flights of a current upstream; added to under the order lock
+
 	mu      sync.Mutex // protects the fields below
 	watches map[string]*watch
 	closed  bool // a reload replaced it: no further watch begins
@@ -91,6 +93,31 @@ type upstreams struct {
 	order  []*upstream // those that resolve names: parts of a merge are left out
 	all    []*upstream // in config order
 	byName map[string]*upstream
+}
+
+// covers reports whether a selector, which may name a merge, covers an entry.
+func (us *upstreams) covers(s registry.Selector, e *entry) bool {
+	key := e.key
+	if m := us.byName[s.Key.Registry]; contains(m, us.byName[key.Registry]) {
+		key.Registry = m.Name
+	}
+	return s.Covers(key, tagsOf(e.rec))
+}
+
+// within reports whether a selector's registry ("": every one) is one of parts
+// or a merge of one.
+func (us *upstreams) within(registryName string, parts map[string]bool) bool {
+	if registryName == "" || parts[registryName] {
+		return true
+	}
+	if u := us.byName[registryName]; u != nil {
+		for _, p := range u.parts {
+			if parts[p.Name] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // assemble links merges to their parts and finds the order of resolution.

@@ -82,17 +82,21 @@ func (c *Cache) watchAll(u *upstream) { c.startWatch(u, allNames) }
 
 func (c *Cache) startWatch(u *upstream, name string) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.watches[name] != nil || u.closed || c.ctx.Err() != nil {
+	if u.watches[name] != nil || u.closed {
+		u.mu.Unlock()
 		return
 	}
 	ctx, cancel := context.WithCancel(u.ctx)
 	w := &watch{up: u, name: name, cancel: cancel}
 	u.watches[name] = w
-	c.wg.Go(func() {
+	u.mu.Unlock()
+	started := c.spawn(func() {
 		defer cancel()
 		c.follow(ctx, w)
 	})
+	if !started {
+		u.endWatch(w)
+	}
 }
 
 // endWatch stops a watch for good; its entries live on their TTL.
@@ -125,9 +129,12 @@ func (c *Cache) follow(ctx context.Context, w *watch) {
 		w.seen = map[string]struct{}{}
 		w.began = c.position()
 		started := c.now()
-		err := watcher.Watch(ctx, registry.Revision{}, names, func(ev registry.Event) {
+		emit := func(ev registry.Event) {
 			u.guard.alive(c.now())
 			c.watched(w, ev)
+		}
+		_, err := guarded(c, u, func() (struct{}, error) {
+			return struct{}{}, watcher.Watch(ctx, registry.Revision{}, names, emit)
 		})
 		lasted := w.synced.Swap(0) > 0
 		if ctx.Err() != nil {
@@ -232,7 +239,7 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	rec.Key, rec.Kind = key, u.Kind
 	c.order.Lock()
 	held := c.mem.peek(key)
-	if held == nil && w != nil && w.name == allNames && !c.subs.follows(key) {
+	if c.retired(u) || held == nil && w != nil && w.name == allNames && c.flights[key] == nil && !c.subs.follows(key) {
 		c.order.Unlock()
 		return // nobody asked for it yet; a lookup fetches it
 	}
@@ -242,11 +249,11 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 		began = c.changedLocked(key, rec.Tags, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
-	if !out.stored {
+	if changed && !out.stored {
 		c.contradictLocked(held)
 	}
 	c.order.Unlock()
-	c.settled(u, held, out)
+	c.settled(u, key, held, out)
 }
 
 // contradictLocked handles an entry that a watch contradicted with something
@@ -271,7 +278,7 @@ func olderThan(rec, held *registry.Record) bool {
 // position at which the watch read the new one: what was invalidated after
 // began still covers it.
 func (c *Cache) changedLocked(key registry.Key, tags []string, began uint64) uint64 {
-	covered := began < c.gens.floor || c.gens.covering(key, tags, began) > registry.ModeNone
+	covered := c.gens.judge(key, tags, began) > registry.ModeNone
 	position := c.gens.next()
 	c.gens.raiseKey(key, registry.ModeSoft, position)
 	c.voidLocked(key)
@@ -288,7 +295,10 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	key := registry.Key{Registry: u.Name, Name: name}
 	c.order.Lock()
 	held := c.mem.peek(key)
-	if held == nil || held.rec == nil {
+	if held == nil || held.rec == nil || c.retired(u) {
+		if c.flights[key] != nil {
+			c.changedLocked(key, nil, began) // it may have read what vanished
+		}
 		c.order.Unlock()
 		return
 	}
@@ -301,7 +311,7 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 		c.contradictLocked(held)
 	}
 	c.order.Unlock()
-	c.settled(u, held, out)
+	c.settled(u, key, held, out)
 }
 
 // sweepWatches ends the watches of names that nobody asked for in a while.
