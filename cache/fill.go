@@ -110,7 +110,7 @@ func tagsOf(rec *registry.Record) []string {
 func (c *Cache) run(ctx context.Context, f *flight, held *entry, invalidated registry.Mode) {
 	ctx, end := c.opts.Trace.Start(ctx, "fill", f.key)
 	var have *registry.Record
-	if held != nil && invalidated < registry.ModeHard {
+	if held != nil && invalidated < registry.ModeHard && held.began >= f.up.moved {
 		have = held.rec
 	}
 	f.settleWith(c, c.fetch(ctx, f, have), have)

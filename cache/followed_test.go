@@ -231,7 +231,9 @@ func TestPanickingAdapterHarmsOnlyItsOwnCall(t *testing.T) {
 func TestIndexNeverFallsWhenTheDerivedAnswerIsEvicted(t *testing.T) {
 	a, b := fill(registrytest.NewFake("a")), registrytest.NewFake("b")
 	const others = 1000
-	name := func(i int) string { return "n" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676)) }
+	name := func(i int) string {
+		return "n" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
+	}
 	for i := range others {
 		b.Put(name(i), instance("x"))
 	}

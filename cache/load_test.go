@@ -166,3 +166,28 @@ func TestPrivateAnswersAreForTheCallersWaitingNow(t *testing.T) {
 		}
 	})
 }
+
+func TestReloadToAnotherRegistryComparesNoRevisions(t *testing.T) {
+	for _, lower := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			here, there := registrytest.NewFake("r"), registrytest.NewFake("r")
+			if lower {
+				here.Put("other", instance("x")) // so web's revision is above the one there
+			}
+			here.Put("web", instance("old"))
+			there.Put("web", instance("new"))
+			c := open(t, nil, unwatched("r", here))
+			c.Lookup(t.Context(), query("web"))
+			moved := unwatched("r", there)
+			moved.Identity = "elsewhere"
+			if err := c.Reload([]cache.Registry{moved}, cache.Defaults().Policy); err != nil {
+				t.Fatal(err)
+			}
+			c.Lookup(t.Context(), query("web"))
+			synctest.Wait()
+			if a, err := c.Lookup(t.Context(), query("web")); err != nil || ids(a) != "new" || a.Stale {
+				t.Errorf("lower=%t: %s; want new", lower, describe(a, err))
+			}
+		})
+	}
+}

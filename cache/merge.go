@@ -74,7 +74,7 @@ func unite(key registry.Key, kind registry.Kind, parts []*registry.Record) *regi
 		port    uint16
 	}
 	taken := map[place]bool{}
-	tags := map[string]bool{}
+	tags, metadata := map[string]bool{}, map[string]string{}
 	for _, p := range parts {
 		for i := range p.Instances {
 			in := p.Instances[i]
@@ -89,12 +89,9 @@ func unite(key registry.Key, kind registry.Kind, parts []*registry.Record) *regi
 			in.Raw = registry.Span{}
 			out.Instances = append(out.Instances, in)
 		}
-		for k, v := range p.Metadata {
-			if out.Metadata == nil {
-				out.Metadata = map[string]string{}
-			}
-			if _, ok := out.Metadata[k]; !ok {
-				out.Metadata[k] = v
+		for k, v := range p.Metadata.All() {
+			if _, taken := metadata[k]; !taken {
+				metadata[k] = v
 			}
 		}
 		for _, t := range p.Tags {
@@ -111,5 +108,6 @@ func unite(key registry.Key, kind registry.Kind, parts []*registry.Record) *regi
 		}
 		out.Revision.Token += strconv.FormatUint(p.Hash(), 16) + " "
 	}
+	out.Metadata = registry.MetadataOf(metadata)
 	return out
 }

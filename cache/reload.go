@@ -48,9 +48,11 @@ func (c *Cache) succeed(old *upstreams, list []Registry, p Policy) (us *upstream
 		if was := old.byName[u.Name]; was != nil {
 			u.newest.Store(was.newest.Load())
 			if was.Identity == u.Identity && was.Type == u.Type && slices.Equal(was.Of, u.Of) {
+				u.moved = was.moved
 				u.guard.inherit(was.guard)
 				u.list.inherit(&was.list)
 			} else {
+				u.moved = c.gens.next()
 				changed = append(changed, u)
 			}
 		}

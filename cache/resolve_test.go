@@ -206,9 +206,9 @@ func TestMergeUnitesWhatItsPartsHave(t *testing.T) {
 		return in
 	}
 	a.PutRecord(&registry.Record{Key: registry.Key{Name: "web"}, Wishes: registry.NoWishes,
-		Instances: []registry.Instance{at("1", "10.0.0.1"), at("2", "10.0.0.2")}, Metadata: map[string]string{"owner": "a", "x": "1"}})
+		Instances: []registry.Instance{at("1", "10.0.0.1"), at("2", "10.0.0.2")}, Metadata: registry.Metadata{{"owner", "a"}, {"x", "1"}}})
 	b.PutRecord(&registry.Record{Key: registry.Key{Name: "web"}, Wishes: registry.NoWishes, Document: []byte("{}"), MediaType: "application/json",
-		Instances: []registry.Instance{at("1", "10.0.0.2"), at("3", "10.0.0.3")}, Metadata: map[string]string{"owner": "b", "y": "2"}})
+		Instances: []registry.Instance{at("1", "10.0.0.2"), at("3", "10.0.0.3")}, Metadata: registry.Metadata{{"owner", "b"}, {"y", "2"}}})
 	c := open(t, nil, unwatched("a", a), unwatched("b", b),
 		cache.Registry{Name: "m", Kind: registry.KindService, Of: []string{"a", "b"}})
 	got, err := c.Lookup(t.Context(), query("web"))

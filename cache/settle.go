@@ -137,6 +137,7 @@ var provisionalPauses = [...]time.Duration{time.Second, 2 * time.Second, 4 * tim
 // an invalidation said that it changed and it did not.
 func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (older bool) {
 	cmp, comparable := n.rec.Revision.Compare(held.rec.Revision)
+	comparable = comparable && held.began >= u.moved
 	if comparable && cmp < 0 {
 		if held.behind > 0 && now-held.behind >= u.policy.Empty.Grace {
 			return false // the registry was reset: believed
@@ -205,8 +206,10 @@ func (c *Cache) suspicious(u *upstream, held *entry, now time.Duration) bool {
 // keeps what is held.
 func (c *Cache) keep(u *upstream, held *entry, r reply, began uint64) outcome {
 	n := held.unconfirmed()
-	n.began = max(held.began, began)
-	n.mark.Store(uint32(c.gens.judge(held.key, held.rec.Tags, n.began)))
+	if held.began >= u.moved {
+		n.began = max(held.began, began)
+		n.mark.Store(uint32(c.gens.judge(held.key, held.rec.Tags, n.began)))
+	}
 	if n.empties == 0 {
 		n.emptySince = r.received
 	}

@@ -24,6 +24,10 @@ type upstream struct {
 	// generation that may cover its entries; written under the order lock.
 	newest atomic.Uint64
 
+	// moved is the position at which a reload gave the registry another
+	// identity: revisions of records from before mean nothing to it.
+	moved uint64
+
 	calls sync.WaitGroup // flights of a current upstream; added to under the order lock
 
 	mu      sync.Mutex // protects the fields below

@@ -245,7 +245,7 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	}
 	r := reply{rec: rec, asked: now, received: now, watch: w}
 	changed := held == nil || held.rec == nil || held.rec.Hash() != rec.ContentHash()
-	if older := held != nil && held.rec != nil && olderThan(rec, held.rec); changed && !older {
+	if older := held != nil && held.rec != nil && held.began >= u.moved && olderThan(rec, held.rec); changed && !older {
 		began = c.changedLocked(key, rec.Tags, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
