@@ -34,7 +34,7 @@ func record(name string, instances int) *registry.Record {
 	for i := range instances {
 		r.Instances = append(r.Instances, registry.Instance{
 			ID: fmt.Sprintf("%s-%d", name, i), Health: registry.HealthPassing, Weight: registry.DefaultWeight,
-			Zone: "eu-1" + string(rune('a'+i%3)), Version: "1.4.2", Tags: []string{"v1"}, Metadata: map[string]string{"canary": "false"},
+			Zone: "eu-1" + string(rune('a'+i%3)), Version: "1.4.2", Tags: []string{"v1"}, Metadata: registry.MetadataOf(map[string]string{"canary": "false"}),
 			Endpoints: []registry.Endpoint{{Address: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: 8080}},
 		})
 	}

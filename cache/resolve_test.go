@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -206,9 +207,9 @@ func TestMergeUnitesWhatItsPartsHave(t *testing.T) {
 		return in
 	}
 	a.PutRecord(&registry.Record{Key: registry.Key{Name: "web"}, Wishes: registry.NoWishes,
-		Instances: []registry.Instance{at("1", "10.0.0.1"), at("2", "10.0.0.2")}, Metadata: registry.Metadata{{"owner", "a"}, {"x", "1"}}})
+		Instances: []registry.Instance{at("1", "10.0.0.1"), at("2", "10.0.0.2")}, Metadata: registry.MetadataOf(map[string]string{"owner": "a", "x": "1"})})
 	b.PutRecord(&registry.Record{Key: registry.Key{Name: "web"}, Wishes: registry.NoWishes, Document: []byte("{}"), MediaType: "application/json",
-		Instances: []registry.Instance{at("1", "10.0.0.2"), at("3", "10.0.0.3")}, Metadata: registry.Metadata{{"owner", "b"}, {"y", "2"}}})
+		Instances: []registry.Instance{at("1", "10.0.0.2"), at("3", "10.0.0.3")}, Metadata: registry.MetadataOf(map[string]string{"owner": "b", "y": "2"})})
 	c := open(t, nil, unwatched("a", a), unwatched("b", b),
 		cache.Registry{Name: "m", Kind: registry.KindService, Of: []string{"a", "b"}})
 	got, err := c.Lookup(t.Context(), query("web"))
@@ -218,7 +219,7 @@ func TestMergeUnitesWhatItsPartsHave(t *testing.T) {
 	if want := "a/1,a/2,b/3"; ids(got) != want {
 		t.Errorf("instances = %s, want %s", ids(got), want)
 	}
-	if m := got.Record.Metadata; m["owner"] != "a" || m["x"] != "1" || m["y"] != "2" {
+	if m := got.Record.Metadata; !slices.Equal(m, registry.MetadataOf(map[string]string{"owner": "a", "x": "1", "y": "2"})) {
 		t.Errorf("metadata = %v, want one value per key, the earlier's", m)
 	}
 	if string(got.Record.Document) != "{}" {

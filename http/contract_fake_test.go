@@ -30,7 +30,7 @@ func newContractEngine() *contractEngine {
 	instance := func(id, address, zone, version string, h registry.Health, tags ...string) registry.Instance {
 		return registry.Instance{
 			ID: id, Health: h, Weight: 50, Priority: 1, Version: version, Node: "host-7", Region: "eu", Zone: zone,
-			Tags: tags, Metadata: map[string]string{"canary": "false"}, Registered: 1_700_000_000_000,
+			Tags: tags, Metadata: registry.MetadataOf(map[string]string{"canary": "false"}), Registered: 1_700_000_000_000,
 			Endpoints: []registry.Endpoint{
 				{Name: "http", Protocol: "http", Address: address, Port: 8080},
 				{Name: "grpc", Protocol: "grpc", Address: address, Port: 9090, TLS: true, URL: "https://web.example.com"},
@@ -47,10 +47,10 @@ func newContractEngine() *contractEngine {
 				instance("web-3", "/run/web.sock", "eu-1a", "1.4.2", registry.HealthCritical),
 			},
 			Versions: []registry.Version{{
-				Version: "1.4.3", Status: "active", Labels: []string{"latest"}, Metadata: map[string]string{"a": "b"},
+				Version: "1.4.3", Status: "active", Labels: []string{"latest"}, Metadata: registry.MetadataOf(map[string]string{"a": "b"}),
 				Document: []byte(`{"v":"1.4.3"}`), MediaType: "application/json", Updated: 1_700_000_000_000,
 			}},
-			Metadata: map[string]string{"team": "edge"}, Tags: []string{"edge"},
+			Metadata: registry.MetadataOf(map[string]string{"team": "edge"}), Tags: []string{"edge"},
 			Document: []byte("\x00raw\xff"), MediaType: "application/x-raw",
 		},
 		bare: &registry.Record{Key: registry.Key{Registry: "file", Name: "bare"}, Kind: registry.KindService},

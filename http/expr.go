@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,10 +165,7 @@ func viewOf(in *registry.Instance) instanceView {
 		ID: in.ID, Address: e.Address, Port: e.Port, Protocol: e.Protocol, TLS: e.TLS, URL: e.URL,
 		Health: in.Health.String(), Weight: float64(in.Weight) / registry.DefaultWeight, Priority: in.Priority,
 		Version: in.Version, Node: in.Node, Region: in.Region, Zone: in.Zone,
-		Tags: in.Tags, Metadata: in.Metadata,
-	}
-	if v.Metadata == nil {
-		v.Metadata = map[string]string{}
+		Tags: in.Tags, Metadata: maps.Collect(in.Metadata.All()),
 	}
 	if in.Registered != 0 {
 		v.Registered = time.UnixMilli(in.Registered).UTC().Format(time.RFC3339Nano)

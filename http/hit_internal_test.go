@@ -28,7 +28,7 @@ func testRecord(instances int) *registry.Record {
 	for i := range instances {
 		rec.Instances = append(rec.Instances, registry.Instance{
 			ID: fmt.Sprintf("web-%d", i), Health: registry.HealthPassing, Weight: registry.DefaultWeight, Zone: "eu-1" + string(rune('a'+i%3)),
-			Tags: []string{"v1"}, Metadata: map[string]string{"canary": "false"},
+			Tags: []string{"v1"}, Metadata: registry.MetadataOf(map[string]string{"canary": "false"}),
 			Endpoints: []registry.Endpoint{{Address: fmt.Sprintf("10.0.0.%d", i%250), Port: 8080}},
 		})
 	}

@@ -116,7 +116,7 @@ func TestEntryCannotAskForMuchMemory(t *testing.T) {
 func TestEntryHasOneForm(t *testing.T) {
 	rec := sealed(&registry.Record{
 		Key:      registry.Key{Name: "web"},
-		Metadata: map[string]string{"a": "", "b": ""},
+		Metadata: registry.Metadata{{"a", ""}, {"b", ""}},
 		Instances: []registry.Instance{{
 			ID: "web-1", Health: registry.HealthMaintenance, Weight: 1<<32 - 1, Endpoints: []registry.Endpoint{{Port: 65535, TLS: true}},
 		}},

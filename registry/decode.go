@@ -107,21 +107,17 @@ func (d *decoder) strings() []string {
 	return list
 }
 
-func (d *decoder) stringMap() map[string]string {
+func (d *decoder) metadata() Metadata {
 	n := d.count(2)
 	if n == 0 {
 		return nil
 	}
-	m := make(map[string]string, n)
-	last := ""
-	for i := range n {
-		k := d.string()
-		if i > 0 && k <= last {
-			d.fail("byte %d: map keys in rising order expected", d.pos)
-			return nil
-		}
-		m[k] = d.string()
-		last = k
+	m := make(Metadata, n)
+	for i := range m {
+		m[i] = Pair{d.string(), d.string()}
+	}
+	if d.err == nil && !m.Sorted() {
+		d.fail("byte %d: metadata keys in rising order expected", d.pos)
 	}
 	return m
 }
@@ -151,7 +147,7 @@ func (d *decoder) content(r *Record) {
 	r.Document = d.document(d.uvarint())
 	r.MediaType = d.string()
 	r.Tags = d.strings()
-	r.Metadata = d.stringMap()
+	r.Metadata = d.metadata()
 	if n := d.count(12); n > 0 {
 		r.Instances = make([]Instance, n)
 	}
@@ -163,7 +159,7 @@ func (d *decoder) content(r *Record) {
 	}
 	for i := range r.Versions {
 		r.Versions[i] = Version{
-			Version: d.string(), Status: d.string(), Labels: d.strings(), Metadata: d.stringMap(),
+			Version: d.string(), Status: d.string(), Labels: d.strings(), Metadata: d.metadata(),
 			Document: d.document(d.uvarint()), MediaType: d.string(), Updated: d.varint(),
 		}
 	}
@@ -190,6 +186,6 @@ func (d *decoder) instance(in *Instance) {
 	in.Region = d.string()
 	in.Zone = d.string()
 	in.Tags = d.strings()
-	in.Metadata = d.stringMap()
+	in.Metadata = d.metadata()
 	in.Registered = d.varint()
 }

@@ -1,14 +1,10 @@
 package registry
 
-import (
-	"encoding/binary"
-	"maps"
-	"slices"
-)
+import "encoding/binary"
 
 // appendContent appends the canonical bytes of what clients see of a record,
-// its documents excepted: strings are preceded by their length, lists and maps
-// by their count, maps are sorted by key. The binary codec stores these bytes
+// its documents excepted: strings are preceded by their length, lists and
+// metadata by their count. The binary codec stores these bytes
 // and the content hash covers them.
 func appendContent(dst []byte, r *Record) []byte {
 	dst = appendText(dst, r.Key.Registry)
@@ -17,7 +13,7 @@ func appendContent(dst []byte, r *Record) []byte {
 	dst = appendLength(dst, r.Document)
 	dst = appendText(dst, r.MediaType)
 	dst = appendTexts(dst, r.Tags)
-	dst = appendMap(dst, r.Metadata)
+	dst = appendMetadata(dst, r.Metadata)
 	dst = binary.AppendUvarint(dst, uint64(len(r.Instances)))
 	for i := range r.Instances {
 		dst = appendContentInstance(dst, &r.Instances[i])
@@ -28,7 +24,7 @@ func appendContent(dst []byte, r *Record) []byte {
 		dst = appendText(dst, v.Version)
 		dst = appendText(dst, v.Status)
 		dst = appendTexts(dst, v.Labels)
-		dst = appendMap(dst, v.Metadata)
+		dst = appendMetadata(dst, v.Metadata)
 		dst = appendLength(dst, v.Document)
 		dst = appendText(dst, v.MediaType)
 		dst = binary.AppendVarint(dst, v.Updated)
@@ -56,7 +52,7 @@ func appendContentInstance(dst []byte, in *Instance) []byte {
 	dst = appendText(dst, in.Region)
 	dst = appendText(dst, in.Zone)
 	dst = appendTexts(dst, in.Tags)
-	dst = appendMap(dst, in.Metadata)
+	dst = appendMetadata(dst, in.Metadata)
 	return binary.AppendVarint(dst, in.Registered)
 }
 
@@ -72,11 +68,11 @@ func appendTexts(dst []byte, list []string) []byte {
 	return dst
 }
 
-func appendMap(dst []byte, m map[string]string) []byte {
+func appendMetadata(dst []byte, m Metadata) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(m)))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		dst = appendText(dst, k)
-		dst = appendText(dst, m[k])
+	for i := range m {
+		dst = appendText(dst, m[i].Key)
+		dst = appendText(dst, m[i].Value)
 	}
 	return dst
 }

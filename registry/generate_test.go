@@ -11,7 +11,7 @@ import (
 var (
 	text     = rapid.OneOf(rapid.Just(""), rapid.StringN(0, 12, 40), rapid.SampledFrom([]string{"a", "\x00", "é", "\u2028", `"\`}))
 	texts    = rapid.Map(rapid.SliceOfN(text, 0, 3), nilIfEmpty)
-	textMap  = rapid.Map(rapid.MapOfN(text, text, 0, 12), nilIfNone)
+	metadata = rapid.Map(rapid.MapOfN(text, text, 0, 12), registry.MetadataOf)
 	document = rapid.Custom(func(t *rapid.T) []byte {
 		if rapid.Bool().Draw(t, "none") {
 			return nil
@@ -26,13 +26,6 @@ func nilIfEmpty(s []string) []string {
 		return nil
 	}
 	return s
-}
-
-func nilIfNone(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
 }
 
 // endpoints that the JSON form can say: with an address or a URL.
@@ -56,7 +49,7 @@ var recordGen = rapid.Custom(func(t *rapid.T) *registry.Record {
 		Key:      registry.Key{Registry: text.Draw(t, "registry"), Name: rapid.StringMatching(`[a-zé]{1,8}(/[a-z]{1,3})?`).Draw(t, "name")},
 		Kind:     rapid.SampledFrom([]registry.Kind{"", registry.KindService, registry.KindMCP}).Draw(t, "kind"),
 		Revision: registry.Revision{Epoch: rapid.Uint64().Draw(t, "epoch"), Order: rapid.Uint64().Draw(t, "order"), Token: text.Draw(t, "token")},
-		Metadata: textMap.Draw(t, "metadata"), Tags: texts.Draw(t, "tags"),
+		Metadata: metadata.Draw(t, "metadata"), Tags: texts.Draw(t, "tags"),
 		Document: document.Draw(t, "document"), MediaType: text.Draw(t, "media"), Wishes: registry.NoWishes,
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "instances") {
@@ -65,7 +58,7 @@ var recordGen = rapid.Custom(func(t *rapid.T) *registry.Record {
 			Health: registry.Health(rapid.IntRange(0, 5).Draw(t, "health")), Weight: rapid.Uint32().Draw(t, "weight"),
 			Priority: rapid.Uint16().Draw(t, "priority"), Version: text.Draw(t, "version"), Node: text.Draw(t, "node"),
 			Region: text.Draw(t, "region"), Zone: text.Draw(t, "zone"), Tags: texts.Draw(t, "tags"),
-			Metadata: textMap.Draw(t, "metadata"), Registered: rapid.Int64Range(0, 253402300799999).Draw(t, "registered"),
+			Metadata: metadata.Draw(t, "metadata"), Registered: rapid.Int64Range(0, 253402300799999).Draw(t, "registered"),
 		}
 		if n := len(r.Document); n > 0 && rapid.Bool().Draw(t, "raw") {
 			off := rapid.IntRange(0, n-1).Draw(t, "off")
@@ -76,7 +69,7 @@ var recordGen = rapid.Custom(func(t *rapid.T) *registry.Record {
 	for range rapid.IntRange(0, 2).Draw(t, "versions") {
 		r.Versions = append(r.Versions, registry.Version{
 			Version: rapid.StringN(1, 5, -1).Draw(t, "version"), Status: rapid.SampledFrom([]string{"", "active", "deleted"}).Draw(t, "status"),
-			Labels: texts.Draw(t, "labels"), Metadata: textMap.Draw(t, "metadata"), Document: document.Draw(t, "document"),
+			Labels: texts.Draw(t, "labels"), Metadata: metadata.Draw(t, "metadata"), Document: document.Draw(t, "document"),
 			MediaType: text.Draw(t, "media"), Updated: rapid.Int64Range(0, 253402300799999).Draw(t, "updated"),
 		})
 	}

@@ -56,15 +56,15 @@ type Span struct{ Off, Len uint32 }
 type Instance struct {
 	ID         string     // unique in the record; address:port if the registry has none
 	Endpoints  []Endpoint // at least one; [0] is the main one
+	Weight     uint32     // hundredths: 100 is 1.0; 0 takes no traffic
+	Priority   uint16     // lower first
 	Health     Health
-	Weight     uint32 // hundredths: 100 is 1.0; 0 takes no traffic
-	Priority   uint16 // lower first
 	Version    string
 	Node       string // host, or the pod's node
 	Region     string // or the Consul datacenter
 	Zone       string
 	Tags       []string
-	Metadata   map[string]string
+	Metadata   Metadata
 	Registered int64 // Unix ms; 0 unknown
 	Raw        Span  // its own JSON inside Record.Document
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -117,7 +116,7 @@ func appendHead(dst []byte, r *Record) []byte {
 
 func appendTail(dst []byte, r *Record) []byte {
 	dst = append(dst, ']')
-	dst = appendFieldMap(dst, "metadata", r.Metadata)
+	dst = appendFieldMetadata(dst, r.Metadata)
 	dst = appendFieldList(dst, "tags", r.Tags)
 	if len(r.Versions) > 0 {
 		dst = append(dst, `,"versions":[`...)
@@ -137,7 +136,7 @@ func appendVersion(dst []byte, v *Version) []byte {
 	dst = AppendString(dst, v.Version)
 	dst = appendField(dst, "status", v.Status)
 	dst = appendFieldList(dst, "labels", v.Labels)
-	dst = appendFieldMap(dst, "metadata", v.Metadata)
+	dst = appendFieldMetadata(dst, v.Metadata)
 	dst = appendFieldTime(dst, "updated", v.Updated)
 	return append(dst, '}')
 }
@@ -166,7 +165,7 @@ func AppendInstance(dst []byte, in *Instance, main int) []byte {
 	dst = appendField(dst, "node", in.Node)
 	dst = appendField(dst, "version", in.Version)
 	dst = appendFieldList(dst, "tags", in.Tags)
-	dst = appendFieldMap(dst, "metadata", in.Metadata)
+	dst = appendFieldMetadata(dst, in.Metadata)
 	dst = appendFieldTime(dst, "registered", in.Registered)
 	if main < len(in.Endpoints) && (len(in.Endpoints) > 1 || in.Endpoints[0].Name != "") {
 		dst = appendEndpoints(dst, in.Endpoints, main)
@@ -251,24 +250,17 @@ func appendFieldList(dst []byte, name string, list []string) []byte {
 	return append(dst, ']')
 }
 
-// appendFieldMap appends a map sorted by key.
-func appendFieldMap(dst []byte, name string, m map[string]string) []byte {
+func appendFieldMetadata(dst []byte, m Metadata) []byte {
 	if len(m) == 0 {
 		return dst
 	}
-	var onStack [32]string
-	keys := onStack[:0]
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	dst = append(appendName(dst, name), '{')
-	for i, k := range keys {
+	dst = append(appendName(dst, "metadata"), '{')
+	for i := range m {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(AppendString(dst, k), ':')
-		dst = AppendString(dst, m[k])
+		dst = append(AppendString(dst, m[i].Key), ':')
+		dst = AppendString(dst, m[i].Value)
 	}
 	return append(dst, '}')
 }

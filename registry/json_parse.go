@@ -243,25 +243,29 @@ func (p *parser) version() (v Version, err error) {
 }
 
 // metadata reads an object of strings; other values are kept as compact JSON.
-func (p *parser) metadata() (map[string]string, error) {
-	var m map[string]string
+func (p *parser) metadata() (Metadata, error) {
+	var m Metadata
 	err := p.members(func(key string) error {
-		if _, twice := m[key]; twice {
-			return p.errorf("given twice")
-		}
-		if m == nil {
-			m = map[string]string{}
-		}
 		if p.peek() == '"' {
-			m[key] = p.unquote(p.raw())
+			m = append(m, Pair{key, p.unquote(p.raw())})
 			return nil
 		}
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, p.raw()); err != nil {
 			return p.errorf("%w", err)
 		}
-		m[key] = compact.String()
+		m = append(m, Pair{key, compact.String()})
 		return nil
 	})
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	m.sort()
+	for i := 1; i < len(m); i++ {
+		if m[i].Key == m[i-1].Key {
+			p.push(len(p.path), m[i].Key)
+			return nil, p.errorf("given twice")
+		}
+	}
+	return m, nil
 }

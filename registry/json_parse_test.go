@@ -45,7 +45,7 @@ func TestParseRecordReadsWhatOnlyInputHas(t *testing.T) {
 	if rec.Wishes != wishes {
 		t.Errorf("wishes %+v, want %+v", rec.Wishes, wishes)
 	}
-	if want := map[string]string{"n": "1.50", "o": `{"a":[1,null]}`, "s": "é", "z": "null"}; !reflect.DeepEqual(rec.Metadata, want) {
+	if want := (registry.Metadata{{"n", "1.50"}, {"o", `{"a":[1,null]}`}, {"s", "é"}, {"z", "null"}}); !reflect.DeepEqual(rec.Metadata, want) {
 		t.Errorf("metadata %v, want %v", rec.Metadata, want)
 	}
 }

@@ -42,7 +42,7 @@ func web() *registry.Record {
 		Instances: []registry.Instance{{
 			ID: "web-1", Health: registry.HealthPassing, Weight: 100,
 			Region: "eu", Zone: "eu-1a", Node: "host-7", Version: "1.4.2",
-			Tags: []string{"v1"}, Metadata: map[string]string{"canary": "false"},
+			Tags: []string{"v1"}, Metadata: registry.Metadata{{"canary", "false"}},
 			Endpoints: []registry.Endpoint{
 				{Name: "http", Address: "10.0.0.1", Port: 8080},
 				{Name: "grpc", Address: "10.0.0.1", Port: 9090, TLS: true},
@@ -58,14 +58,14 @@ func full() *registry.Record {
 	r.Wishes = registry.Freshness{TTL: 5e9, StaleWhileRevalidate: registry.Unsaid, StaleIfError: 0, NoStore: true}
 	r.Document = []byte(`[{"Service": "web"}, {}]`)
 	r.MediaType = "application/json"
-	r.Metadata = map[string]string{"owner": "team \"a\"", "b": "\u2028", "a": "x\ny"}
+	r.Metadata = registry.Metadata{{"a", "x\ny"}, {"b", "\u2028"}, {"owner", "team \"a\""}}
 	r.Tags = []string{"payments", "eu"}
 	r.Instances[0].Raw = registry.Span{Off: 1, Len: 18}
 	r.Instances = append(r.Instances,
 		registry.Instance{
 			ID: "web-2", Health: registry.HealthWarning, Weight: 50, Priority: 7, Zone: "eu-1b", Version: "1.5.0",
 			Tags: []string{"v2", "canary"}, Registered: 1767268800250, Raw: registry.Span{Off: 21, Len: 2},
-			Metadata: map[string]string{"canary": "true", "zone": "eu-1b"},
+			Metadata: registry.Metadata{{"canary", "true"}, {"zone", "eu-1b"}},
 			Endpoints: []registry.Endpoint{
 				{Address: "2001:db8::1", Port: 8080, Protocol: "http", URL: "http://[2001:db8::1]:8080/"},
 				{Name: "grpc", Address: "10.0.0.2", Port: 9090, Protocol: "grpc", TLS: true},
@@ -81,7 +81,7 @@ func full() *registry.Record {
 	r.Versions = []registry.Version{
 		{
 			Version: "1.5.0", Status: "active", Labels: []string{"latest", "canary"}, Updated: 1767268800000,
-			Metadata: map[string]string{"sha": "abc"}, Document: []byte(`{"v":"1.5.0"}`), MediaType: "application/json",
+			Metadata: registry.Metadata{{"sha", "abc"}}, Document: []byte(`{"v":"1.5.0"}`), MediaType: "application/json",
 		},
 		{Version: "1.4.2", Status: "deprecated", Document: []byte{}},
 	}

@@ -15,7 +15,7 @@ type Record struct {
 	Index     uint64     // when the content last changed, see [Clock]; set once, by Seal
 	Instances []Instance // in the registry's order; empty is a value: it exists and has none
 	Versions  []Version  // newest first; nil where the registry has none
-	Metadata  map[string]string
+	Metadata  Metadata
 	Document  []byte   // the registry's own bytes, unchanged; nil if not kept
 	MediaType string   // of Document
 	Tags      []string // surrogate keys: an invalidation may name one
@@ -80,7 +80,7 @@ var NoWishes = Freshness{TTL: Unsaid, StaleWhileRevalidate: Unsaid, StaleIfError
 type Version struct {
 	Version, Status string   // active, deprecated, deleted; "" not said
 	Labels          []string // latest, stable …; at most one version of a record is latest
-	Metadata        map[string]string
+	Metadata        Metadata
 	Document        []byte
 	MediaType       string
 	Updated         int64 // Unix ms; 0 unknown

@@ -5,27 +5,19 @@ import (
 	"unsafe"
 )
 
-// What the runtime allocates for a map: a header and groups of eight slots, and
-// a table around the groups if there are several.
-const (
-	mapHeader = 48
-	mapGroup  = 288 // 8 + 8 pairs of strings, in the allocator's size class
-	mapTable  = 64
-)
-
 // Size returns the bytes that the record is charged in a memory budget: itself,
 // its strings and documents, and its JSON form whether built or not, so that a
 // hit never changes it. It is an estimate, made without building anything.
 func (r *Record) Size() int {
 	n := int(unsafe.Sizeof(*r)) + sizeText(r.Key.Registry) + sizeText(r.Key.Name) + sizeText(r.MediaType) +
-		sizeText(r.Revision.Token) + len(r.Document) + sizeTexts(r.Tags) + sizeMap(r.Metadata)
+		sizeText(r.Revision.Token) + len(r.Document) + sizeTexts(r.Tags) + sizeMetadata(r.Metadata)
 	for i := range r.Instances {
 		n += sizeInstance(&r.Instances[i])
 	}
 	for i := range r.Versions {
 		v := &r.Versions[i]
 		n += int(unsafe.Sizeof(*v)) + sizeText(v.Version) + sizeText(v.Status) + len(v.Document) + sizeText(v.MediaType) +
-			sizeTexts(v.Labels) + sizeMap(v.Metadata)
+			sizeTexts(v.Labels) + sizeMetadata(v.Metadata)
 	}
 	fragments := int(unsafe.Sizeof(Fragments{})) + sizeText(`W/"0123456789abcdef"`) + 16 + 4*len(r.Instances)
 	return n + fragments + r.sizeJSON()
@@ -33,7 +25,7 @@ func (r *Record) Size() int {
 
 func sizeInstance(in *Instance) int {
 	n := int(unsafe.Sizeof(*in)) + sizeText(in.ID) + sizeText(in.Version) + sizeText(in.Node) + sizeText(in.Region) +
-		sizeText(in.Zone) + sizeTexts(in.Tags) + sizeMap(in.Metadata)
+		sizeText(in.Zone) + sizeTexts(in.Tags) + sizeMetadata(in.Metadata)
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
 		n += int(unsafe.Sizeof(*e)) + sizeText(e.Name) + sizeText(e.Protocol) + sizeText(e.Address) + sizeText(e.URL)
@@ -52,20 +44,10 @@ func sizeTexts(list []string) int {
 	return n
 }
 
-func sizeMap(m map[string]string) int {
-	if m == nil {
-		return 0
-	}
-	groups := 1
-	for len(m) > 8 && len(m) > 7*groups { // beyond the first, at most 7 of 8 slots are used
-		groups *= 2
-	}
-	n := mapHeader + groups*mapGroup
-	if groups > 1 {
-		n += mapTable
-	}
-	for k, v := range m {
-		n += sizeText(k) + sizeText(v)
+func sizeMetadata(m Metadata) int {
+	n := 0
+	for i := range m {
+		n += int(unsafe.Sizeof(m[i])) + sizeText(m[i].Key) + sizeText(m[i].Value)
 	}
 	return n
 }
@@ -76,14 +58,14 @@ func (r *Record) sizeJSON() int {
 	n := len(`"name":"","index":1234567890123456,"instances":[]}`) + len(r.Key.Name) +
 		sizeField("registry", r.Key.Registry) + sizeField("kind", string(r.Kind)) +
 		sizeRevision(r.Revision) +
-		sizeFieldMap("metadata", r.Metadata) + sizeFieldList("tags", r.Tags)
+		sizeFieldMetadata(r.Metadata) + sizeFieldList("tags", r.Tags)
 	for i := range r.Instances {
 		n += sizeJSONInstance(&r.Instances[i]) + 1
 	}
 	for i := range r.Versions {
 		v := &r.Versions[i]
 		n += len(`{"version":"","updated":"2006-01-02T15:04:05.999Z"},`) + len(v.Version) +
-			sizeField("status", v.Status) + sizeFieldList("labels", v.Labels) + sizeFieldMap("metadata", v.Metadata)
+			sizeField("status", v.Status) + sizeFieldList("labels", v.Labels) + sizeFieldMetadata(v.Metadata)
 	}
 	return n
 }
@@ -91,7 +73,7 @@ func (r *Record) sizeJSON() int {
 func sizeJSONInstance(in *Instance) int {
 	n := len(`{"id":"","health":"passing","weight":1}`) + len(in.ID) + sizeField("region", in.Region) +
 		sizeField("zone", in.Zone) + sizeField("node", in.Node) + sizeField("version", in.Version) +
-		sizeFieldList("tags", in.Tags) + sizeFieldMap("metadata", in.Metadata)
+		sizeFieldList("tags", in.Tags) + sizeFieldMetadata(in.Metadata)
 	if in.Registered != 0 {
 		n += len(`,"registered":"2006-01-02T15:04:05.999Z"`)
 	}
@@ -156,13 +138,13 @@ func sizeFieldList(name string, list []string) int {
 	return n
 }
 
-func sizeFieldMap(name string, m map[string]string) int {
+func sizeFieldMetadata(m Metadata) int {
 	if len(m) == 0 {
 		return 0
 	}
-	n := len(name) + len(`,"":{}`)
-	for k, v := range m {
-		n += len(k) + len(v) + len(`"":"",`)
+	n := len(`,"metadata":{}`)
+	for i := range m {
+		n += len(m[i].Key) + len(m[i].Value) + len(`"":"",`)
 	}
 	return n
 }

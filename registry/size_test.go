@@ -22,12 +22,11 @@ func plain(n, pairs int) *registry.Record {
 			Tags:      []string{clone("v1"), clone("primary")},
 			Endpoints: []registry.Endpoint{{Address: fmt.Sprintf("10.0.0.%d", i%256), Port: 8080}},
 		}
-		if pairs > 0 {
-			r.Instances[i].Metadata = map[string]string{}
-		}
+		metadata := map[string]string{}
 		for p := range pairs {
-			r.Instances[i].Metadata[fmt.Sprintf("key-%d", p)] = fmt.Sprintf("value-%d", p)
+			metadata[fmt.Sprintf("key-%d", p)] = fmt.Sprintf("value-%d", p)
 		}
+		r.Instances[i].Metadata = registry.MetadataOf(metadata)
 	}
 	return r
 }

@@ -86,7 +86,7 @@ func (e *element) instance(name string) (registry.Instance, error) {
 	return registry.Instance{
 		ID: s.ID, Endpoints: endpoints, Health: health, Weight: s.weight(health),
 		Version: s.Meta["version"], Node: n.Node, Region: region, Zone: zone,
-		Tags: slices.Clip(s.Tags), Metadata: s.Meta,
+		Tags: slices.Clip(s.Tags), Metadata: registry.MetadataOf(s.Meta),
 	}, nil
 }
 

@@ -33,7 +33,7 @@ func TestInstancesAreMapped(t *testing.T) {
 	}
 	want := []registry.Instance{
 		{ID: "w@n1", Health: registry.HealthWarning, Weight: 200, Version: "1.2", Node: "n1", Region: "dc7", Zone: "z1",
-			Tags: []string{"v1", "a"}, Metadata: map[string]string{"version": "1.2", "zone": "z1"},
+			Tags: []string{"v1", "a"}, Metadata: registry.MetadataOf(map[string]string{"version": "1.2", "zone": "z1"}),
 			Endpoints: []registry.Endpoint{{Address: "10.0.0.9", Port: 80}, {Name: "lan_ipv6", Address: "fd00::1", Port: 80}, {Name: "wan", Address: "1.2.3.4", Port: 8080}}},
 		{ID: "w@n2", Health: registry.HealthMaintenance, Weight: 500, Node: "n2", Region: "dc7", Zone: "dc7-a",
 			Endpoints: []registry.Endpoint{{Name: "http", Address: "host.example", Port: 8}, {Name: "admin", Address: "host.example", Port: 9}}},

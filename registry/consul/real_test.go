@@ -143,7 +143,7 @@ func TestMetaOnlyChangeOfServiceWithoutChecksIsSeen(t *testing.T) {
 	before := a.checksIndex()
 	put(changed, "true")
 	events := all[changed].kinds(registry.EventUpsert, registry.EventSynced, registry.EventUpsert)
-	if got := events[2].Record.Instances[0].Metadata["canary"]; got != "true" {
+	if got, _ := events[2].Record.Instances[0].Metadata.Get("canary"); got != "true" {
 		t.Errorf("metadata %q", got)
 	}
 	if after := a.checksIndex(); after != before {

@@ -117,7 +117,8 @@ func TestPrometheusLabelsBecomeMetadata(t *testing.T) {
 	var got []string
 	for _, in := range web.Instances {
 		e := in.Main()
-		got = append(got, in.ID+" "+e.Address+" "+in.Metadata["env"])
+		env, _ := in.Metadata.Get("env")
+		got = append(got, in.ID+" "+e.Address+" "+env)
 	}
 	want := []string{"10.0.0.1:80 10.0.0.1 prod", "[2001:db8::1]:80 2001:db8::1 prod", "db.example:0 db.example prod", "[::1]:0 ::1 prod", "10.0.0.2:80 10.0.0.2 test"}
 	if !slices.Equal(got, want) {

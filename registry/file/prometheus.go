@@ -167,10 +167,8 @@ func (s service) record(document bool) *registry.Record {
 				continue
 			}
 			seen[id] = true
-			in := registry.Instance{ID: id, Endpoints: []registry.Endpoint{endpoint}, Weight: registry.DefaultWeight}
-			if len(g.labels) > 0 {
-				in.Metadata = maps.Clone(g.labels)
-			}
+			in := registry.Instance{ID: id, Endpoints: []registry.Endpoint{endpoint}, Weight: registry.DefaultWeight,
+				Metadata: registry.MetadataOf(g.labels)}
 			rec.Instances = append(rec.Instances, in)
 		}
 	}

@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -187,16 +186,16 @@ func (s *Source) fail(err error) error {
 func clone(rec *registry.Record) *registry.Record {
 	out := &registry.Record{
 		Key: rec.Key, Revision: rec.Revision, Instances: slices.Clone(rec.Instances), Versions: slices.Clone(rec.Versions),
-		Metadata: maps.Clone(rec.Metadata), Document: rec.Document, MediaType: rec.MediaType,
+		Metadata: slices.Clone(rec.Metadata), Document: rec.Document, MediaType: rec.MediaType,
 		Tags: slices.Clone(rec.Tags), Wishes: rec.Wishes,
 	}
 	for i := range out.Instances {
 		in := &out.Instances[i]
-		in.Endpoints, in.Tags, in.Metadata = slices.Clone(in.Endpoints), slices.Clone(in.Tags), maps.Clone(in.Metadata)
+		in.Endpoints, in.Tags, in.Metadata = slices.Clone(in.Endpoints), slices.Clone(in.Tags), slices.Clone(in.Metadata)
 	}
 	for i := range out.Versions {
 		v := &out.Versions[i]
-		v.Labels, v.Metadata = slices.Clone(v.Labels), maps.Clone(v.Metadata)
+		v.Labels, v.Metadata = slices.Clone(v.Labels), slices.Clone(v.Metadata)
 	}
 	return out
 }

@@ -110,7 +110,7 @@ func tags(v any) ([]string, error) {
 	return out, nil
 }
 
-func metadata(v any) (map[string]string, error) {
+func metadata(v any) (registry.Metadata, error) {
 	object, ok := v.(map[string]any)
 	if !ok {
 		if v == nil {
@@ -130,7 +130,7 @@ func metadata(v any) (map[string]string, error) {
 		}
 		out[k] = string(compact)
 	}
-	return out, nil
+	return registry.MetadataOf(out), nil
 }
 
 func mismatch(expected string, v any) error {

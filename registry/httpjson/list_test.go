@@ -218,7 +218,8 @@ func TestOneFetchServesAllThatBeganBeforeIt(t *testing.T) {
 				results <- "error"
 				return
 			}
-			results <- rec.Metadata["call"]
+			call, _ := rec.Metadata.Get("call")
+			results <- call
 		}
 		callers.Go(ask)
 		<-g.held

@@ -273,7 +273,7 @@ func refusedAs(t testing.TB, s *httpjson.Source, name string, words ...string) {
 func describe(in registry.Instance) string {
 	e := in.Main()
 	return fmt.Sprintf("%s %s:%d proto=%s tls=%t url=%s health=%s weight=%d version=%s region=%s zone=%s node=%s tags=%v meta=%v",
-		in.ID, e.Address, e.Port, e.Protocol, e.TLS, e.URL, in.Health, in.Weight, in.Version, in.Region, in.Zone, in.Node, in.Tags, in.Metadata)
+		in.ID, e.Address, e.Port, e.Protocol, e.TLS, e.URL, in.Health, in.Weight, in.Version, in.Region, in.Zone, in.Node, in.Tags, maps.Collect(in.Metadata.All()))
 }
 
 // targetGroups is the list as Prometheus' HTTP service discovery has it.

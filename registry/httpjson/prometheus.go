@@ -54,12 +54,6 @@ func instanceOfTarget(target string, labels map[string]string) (registry.Instanc
 	if err := settle(&e, false); err != nil {
 		return registry.Instance{}, err
 	}
-	in := registry.Instance{ID: target, Endpoints: []registry.Endpoint{e}, Weight: registry.DefaultWeight}
-	for k, v := range labels {
-		if in.Metadata == nil {
-			in.Metadata = make(map[string]string, len(labels))
-		}
-		in.Metadata[k] = v
-	}
+	in := registry.Instance{ID: target, Endpoints: []registry.Endpoint{e}, Weight: registry.DefaultWeight, Metadata: registry.MetadataOf(labels)}
 	return in, nil
 }

@@ -2,7 +2,6 @@ package registrytest
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -29,6 +28,9 @@ func malformed(rec *registry.Record, name string) string {
 	if rec.Index != 0 {
 		return "record is sealed: that is the engine's part"
 	}
+	if !rec.Metadata.Sorted() {
+		return "metadata of the record are not sorted by key"
+	}
 	seen := map[string]bool{}
 	for i, in := range rec.Instances {
 		switch {
@@ -38,6 +40,8 @@ func malformed(rec *registry.Record, name string) string {
 			return fmt.Sprintf("two instances have the id %q", in.ID)
 		case len(in.Endpoints) == 0:
 			return fmt.Sprintf("instance %q has no endpoint", in.ID)
+		case !in.Metadata.Sorted():
+			return fmt.Sprintf("instance %q has metadata that are not sorted by key", in.ID)
 		}
 		seen[in.ID] = true
 	}
@@ -78,14 +82,14 @@ func (c *checker) describe(rec *registry.Record) string {
 // sealing made are not copied.
 func clone(rec *registry.Record) *registry.Record {
 	out := &registry.Record{
-		Key: rec.Key, Revision: rec.Revision, Metadata: maps.Clone(rec.Metadata),
+		Key: rec.Key, Revision: rec.Revision, Metadata: slices.Clone(rec.Metadata),
 		Document: slices.Clone(rec.Document), MediaType: rec.MediaType,
 		Tags: slices.Clone(rec.Tags), Wishes: rec.Wishes,
 		Instances: cloneInstances(rec.Instances), Versions: slices.Clone(rec.Versions),
 	}
 	for i := range out.Versions {
 		v := &out.Versions[i]
-		v.Labels, v.Metadata, v.Document = slices.Clone(v.Labels), maps.Clone(v.Metadata), slices.Clone(v.Document)
+		v.Labels, v.Metadata, v.Document = slices.Clone(v.Labels), slices.Clone(v.Metadata), slices.Clone(v.Document)
 	}
 	return out
 }
@@ -94,7 +98,7 @@ func cloneInstances(instances []registry.Instance) []registry.Instance {
 	out := slices.Clone(instances)
 	for i := range out {
 		in := &out[i]
-		in.Endpoints, in.Tags, in.Metadata = slices.Clone(in.Endpoints), slices.Clone(in.Tags), maps.Clone(in.Metadata)
+		in.Endpoints, in.Tags, in.Metadata = slices.Clone(in.Endpoints), slices.Clone(in.Tags), slices.Clone(in.Metadata)
 	}
 	return out
 }
@@ -102,24 +106,24 @@ func cloneInstances(instances []registry.Instance) []registry.Instance {
 // sameContent reports whether clients would see the same in both.
 func sameContent(a, b *registry.Record) bool {
 	return reflect.DeepEqual(a.Instances, b.Instances) && reflect.DeepEqual(a.Versions, b.Versions) &&
-		maps.Equal(a.Metadata, b.Metadata) && string(a.Document) == string(b.Document) && slices.Equal(a.Tags, b.Tags)
+		slices.Equal(a.Metadata, b.Metadata) && string(a.Document) == string(b.Document) && slices.Equal(a.Tags, b.Tags)
 }
 
 // spoil overwrites all that the receiver of a record may change. Documents
 // are read-only for everybody.
 func spoil(rec *registry.Record) {
 	rec.Key.Name, rec.Revision = "spoiled", registry.Revision{}
-	spoilMap(rec.Metadata)
+	spoilMetadata(rec.Metadata)
 	spoilStrings(rec.Tags)
 	for i := range rec.Versions {
 		v := &rec.Versions[i]
-		spoilMap(v.Metadata)
+		spoilMetadata(v.Metadata)
 		spoilStrings(v.Labels)
 		v.Version, v.Status = "spoiled", "spoiled"
 	}
 	for i := range rec.Instances {
 		in := &rec.Instances[i]
-		spoilMap(in.Metadata)
+		spoilMetadata(in.Metadata)
 		spoilStrings(in.Tags)
 		for j := range in.Endpoints {
 			in.Endpoints[j] = registry.Endpoint{Address: "spoiled"}
@@ -129,12 +133,9 @@ func spoil(rec *registry.Record) {
 	rec.Instances = append(rec.Instances[:0], instance(99, 99))
 }
 
-func spoilMap(m map[string]string) {
-	for k := range m {
-		m[k] = "spoiled"
-	}
-	if m != nil {
-		m["spoiled"] = "spoiled"
+func spoilMetadata(m registry.Metadata) {
+	for i := range m {
+		m[i] = registry.Pair{Key: "spoiled", Value: "spoiled"}
 	}
 }
 
