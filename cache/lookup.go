@@ -87,40 +87,21 @@ func (f *found) serve(e *entry, st state, age time.Duration) {
 // stale answers from an entry that may be served stale, fetching as its state
 // asks for.
 func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *entry, st state, age, now, until time.Duration, f *found) {
-	serve := func(d registry.Details) {
-		e.touch(now)
-		f.serve(e, st, age)
-		f.hit, f.stale = true, true
-		f.details |= d
-	}
-	// What was waited for did not come: e has aged since, and may not be
-	// served any more if a hard invalidation came.
-	fallBack := func(d registry.Details, err *registry.UpstreamError) {
-		now = c.now()
-		if st, age = c.view(u, e, now); st < stateExpired {
-			serve(d)
-			return
-		}
-		if err == nil {
-			err = &registry.UpstreamError{Registry: u.Name, Err: errOverrun}
-		}
-		f.fail(err, err.RetryAfter)
-	}
 	switch {
 	case q.OnlyCached:
-		serve(0)
+		f.serveStale(e, st, age, now, 0)
 		return
 	case e.empties > 0 && now < e.nextTry && e.mode() == registry.ModeNone:
-		serve(0) // the refresher asks again in its own time
+		f.serveStale(e, st, age, now, 0) // the refresher asks again in its own time
 		return
 	case u.failing(e, now):
-		serve(registry.DetailSIE)
+		f.serveStale(e, st, age, now, registry.DetailSIE)
 		return
 	case u.guard.open.Load():
 		if u.guard.retryIn(now) <= time.Millisecond {
 			c.fetchSoon(u, e.key.Name) // the probe
 		}
-		serve(registry.DetailSIE)
+		f.serveStale(e, st, age, now, registry.DetailSIE)
 		return
 	}
 	wait := until
@@ -128,7 +109,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 		wait = min(until, now+u.policy.Verify)
 		if u.policy.Verify == 0 || e.mode() == registry.ModeSoft {
 			c.fetchSoon(u, e.key.Name)
-			serve(registry.DetailSWR)
+			f.serveStale(e, st, age, now, registry.DetailSWR)
 			return
 		}
 	}
@@ -137,11 +118,34 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 	case ended && out.err == nil && c.landed(u, out, f):
 		f.collapsed, f.fwd = collapsed, registry.ForwardStale
 	case ended:
-		fallBack(registry.DetailSIE, out.err)
+		c.fallBack(u, e, registry.DetailSIE, out.err, f)
 	case st == stateStale:
-		fallBack(registry.DetailSWR|registry.DetailVerifyTimeout, nil)
+		c.fallBack(u, e, registry.DetailSWR|registry.DetailVerifyTimeout, nil, f)
 	default:
-		fallBack(registry.DetailSIE|registry.DetailVerifyTimeout, nil)
+		c.fallBack(u, e, registry.DetailSIE|registry.DetailVerifyTimeout, nil, f)
+	}
+}
+
+// serveStale fills f from an entry in place of what the registry says now.
+func (f *found) serveStale(e *entry, st state, age, now time.Duration, d registry.Details) {
+	e.touch(now)
+	f.serve(e, st, age)
+	f.hit, f.stale = true, true
+	f.details |= d
+}
+
+// fallBack serves e after a wait that led to nothing. It has aged since, and
+// may not be served any more if a hard invalidation came.
+func (c *Cache) fallBack(u *upstream, e *entry, d registry.Details, err *registry.UpstreamError, f *found) {
+	now := c.now()
+	st, age := c.view(u, e, now)
+	switch {
+	case st < stateExpired:
+		f.serveStale(e, st, age, now, d)
+	case err != nil:
+		f.fail(err, err.RetryAfter)
+	default:
+		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errOverrun}, 0)
 	}
 }
 
@@ -170,29 +174,7 @@ func (c *Cache) landed(u *upstream, out outcome, f *found) bool {
 // asked, and what is held is the last resort if it is too old only for q.
 func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *entry, st state, now, until time.Duration, f *found) {
 	usable := e != nil && st < stateExpired // but older than q allows
-	if !usable && u.list.lacks(q.Name, now) {
-		f.class, f.hit, f.index = classAbsent, true, u.list.indexNow()
-		if e != nil {
-			f.index = max(f.index, e.index)
-		}
-		f.details |= registry.DetailNegative
-		return
-	}
-	switch {
-	case q.OnlyCached && usable:
-		f.fail(registry.ErrTooOld, 0)
-		return
-	case q.OnlyCached:
-		f.fail(registry.ErrNotCached, 0)
-		return
-	case u.failing(e, now):
-		f.fail(e.failure, e.nextTry-now)
-		f.tooOld(usable)
-		return
-	}
-	if in := u.guard.retryIn(now); in > time.Millisecond {
-		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}, in)
-		f.tooOld(usable)
+	if c.settledUnasked(u, q, e, usable, now, f) {
 		return
 	}
 	var notBefore time.Duration
@@ -224,6 +206,36 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	default:
 		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errOverrun}, 0)
 	}
+}
+
+// settledUnasked answers a miss where the registry is not to be asked.
+func (c *Cache) settledUnasked(u *upstream, q *registry.Query, e *entry, usable bool, now time.Duration, f *found) bool {
+	if !usable && u.list.lacks(q.Name, now) {
+		f.class, f.hit, f.index = classAbsent, true, u.list.indexNow()
+		if e != nil {
+			f.index = max(f.index, e.index)
+		}
+		f.details |= registry.DetailNegative
+		return true
+	}
+	switch {
+	case q.OnlyCached && usable:
+		f.fail(registry.ErrTooOld, 0)
+		return true
+	case q.OnlyCached:
+		f.fail(registry.ErrNotCached, 0)
+		return true
+	case u.failing(e, now):
+		f.fail(e.failure, e.nextTry-now)
+		f.tooOld(usable)
+		return true
+	}
+	if in := u.guard.retryIn(now); in > time.Millisecond {
+		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}, in)
+		f.tooOld(usable)
+		return true
+	}
+	return false
 }
 
 func (f *found) fail(err error, retryIn time.Duration) {
