@@ -161,7 +161,7 @@ func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, p
 	}
 	for _, u := range us.all {
 		if s.Key.Registry == "" || s.Key.Registry == u.Name {
-			u.newest.Store(position)
+			u.newest.Store(max(u.newest.Load(), position))
 		}
 	}
 }
@@ -189,15 +189,11 @@ func (c *Cache) restore(s registry.Selector, m registry.Mode, position uint64) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.gens.position = max(c.gens.position, position)
+	us := c.ups.Load()
 	if s.ByKey() {
-		c.gens.raiseKey(s.Key, m, position)
-		return
-	}
-	c.gens.raiseWide(s, m, position)
-	for _, u := range c.ups.Load().all {
-		if s.Key.Registry == "" || s.Key.Registry == u.Name {
-			u.newest.Store(max(u.newest.Load(), position))
-		}
+		c.applyKey(us, s, m, position, nil)
+	} else {
+		c.applyWide(us, s, m, position)
 	}
 }
 

@@ -95,29 +95,63 @@ type target struct {
 
 // load fetches what targets yields, in parallel, within each registry's bound.
 func (c *Cache) load(ctx context.Context, targets func(ctx context.Context, yield func(target))) {
-	var wg sync.WaitGroup
-	slots := map[*upstream]chan struct{}{}
-	var seen = map[registry.Key]bool{}
+	lanes := map[*upstream]*lane{}
+	seen := map[registry.Key]bool{}
 	targets(ctx, func(t target) {
 		key := registry.Key{Registry: t.u.Name, Name: t.name}
 		if seen[key] || ctx.Err() != nil {
 			return
 		}
 		seen[key] = true
-		slot := slots[t.u]
-		if slot == nil {
-			slot = make(chan struct{}, perRegistry)
-			slots[t.u] = slot
+		l := lanes[t.u]
+		if l == nil {
+			l = &lane{}
+			lanes[t.u] = l
 		}
-		wg.Go(func() {
-			slot <- struct{}{}
-			defer func() { <-slot }()
+		l.add(t.name, func(name string) {
 			if ctx.Err() == nil {
-				c.loads.add(c.refreshNow(ctx, t.u, t.name))
+				c.loads.add(c.refreshNow(ctx, t.u, name))
 			}
 		})
 	})
-	wg.Wait()
+	for _, l := range lanes {
+		l.wg.Wait()
+	}
+}
+
+// A lane works off the names of one registry, a few at a time, so that no
+// registry holds up another and none is flooded.
+type lane struct {
+	wg sync.WaitGroup
+
+	mu      sync.Mutex // protects the fields below
+	names   []string   // waiting
+	workers int
+}
+
+func (l *lane) add(name string, do func(name string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names = append(l.names, name)
+	if l.workers < perRegistry {
+		l.workers++
+		l.wg.Go(func() { l.work(do) })
+	}
+}
+
+func (l *lane) work(do func(name string)) {
+	for {
+		l.mu.Lock()
+		if len(l.names) == 0 {
+			l.workers--
+			l.mu.Unlock()
+			return
+		}
+		name := l.names[0]
+		l.names = l.names[1:]
+		l.mu.Unlock()
+		do(name)
+	}
 }
 
 // warmTargets yields what is to be loaded at the start. A list that cannot be
@@ -249,7 +283,7 @@ func (c *Cache) Ready() (ready bool, degraded []string) {
 	ready = l.loaded || c.opts.ReadyAfter > 0 && now-l.started >= c.opts.ReadyAfter
 	l.mu.Unlock()
 	for _, u := range c.ups.Load().all {
-		if s := u.guard.status(); s.breaker != "closed" {
+		if s := u.guard.status(); s.down() {
 			reason := "registry " + u.Name + " down"
 			if s.lastOK >= 0 {
 				reason += " " + (now - s.lastOK).Round(time.Second).String()

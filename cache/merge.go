@@ -48,20 +48,20 @@ func (c *Cache) merge(ctx context.Context, u *upstream, q *registry.Query, now, 
 		now = c.now()
 	}
 	switch {
-	case len(parts) == 0 && isDown:
+	case len(parts) > 0:
+		if isDown {
+			united.details |= registry.DetailPartial
+		}
+		united.rec = c.derived.merged(c, u, q.Name, parts)
+		united.index = united.rec.Index
+		*f = united
+	case isDown:
 		*f = down
-		return
-	case len(parts) == 0:
+	default:
 		*f = absent
 		f.class, f.hit = classAbsent, f.hit || f.fwdStatus == 0
 		f.details |= registry.DetailNegative
-		return
-	case isDown:
-		united.details |= registry.DetailPartial
 	}
-	united.rec = c.derived.merged(c, u, q.Name, parts)
-	united.index = united.rec.Index
-	*f = united
 }
 
 // unite makes one record of several: instance ids become part/id, one instance
@@ -106,7 +106,10 @@ func unite(key registry.Key, kind registry.Kind, parts []*registry.Record) *regi
 		if out.Versions == nil {
 			out.Versions = p.Versions
 		}
-		out.Revision.Token += strconv.FormatUint(p.Hash(), 16) + " "
+		if out.Revision.Token != "" {
+			out.Revision.Token += " "
+		}
+		out.Revision.Token += strconv.FormatUint(p.Hash(), 16)
 	}
 	out.Metadata = registry.MetadataOf(metadata)
 	return out

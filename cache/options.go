@@ -23,9 +23,9 @@ type Options struct {
 	Registries []Registry      `yaml:"-"` // in config order
 	Node       string          `yaml:"-"` // this node's name, in confirmations
 	ReadyAfter time.Duration   `yaml:"-"` // ready then even if the first load still runs; 0: wait for it
-	Store      Store           `yaml:"-"` // nil: memory only
+	Store      Store           `yaml:"-"` // reserved: the cache is in memory only and asks no store yet
 	Journal    Journal         `yaml:"-"` // nil: invalidations live in memory only
-	Cluster    Cluster         `yaml:"-"` // nil: alone
+	Cluster    Cluster         `yaml:"-"` // nil: alone; told of invalidations, not asked for answers yet
 	Clock      *registry.Clock `yaml:"-"` // nil: a new one
 	Logger     *slog.Logger    `yaml:"-"` // nil: discard
 	Trace      registry.Trace  `yaml:"-"` // nil: off

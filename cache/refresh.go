@@ -206,7 +206,8 @@ func (r *refresher) wanted(u *upstream, item dueItem, now time.Duration) bool {
 		r.put(e, at) // confirmed meanwhile
 		return false
 	}
-	unsettled := e.empties > 0 || e.behind > 0 || e.provisional > 0
+	// What is too old to be served is nobody's last good any more.
+	unsettled := (e.empties > 0 || e.behind > 0 || e.provisional > 0) && now-e.base() <= e.sie
 	inUse := e.rec != nil && u.policy.RefreshAhead > 0 && now-time.Duration(e.used.Load()) <= e.ttl
 	if !unsettled && !inUse && !c.subs.follows(item.key) {
 		e.due.Store(0)
