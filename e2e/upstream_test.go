@@ -110,3 +110,10 @@ func (u *upstream) recordLocked(name string) object {
 	}
 	return object{"name": name, "instances": instances}
 }
+
+// setVersion changes all records.
+func (u *upstream) setVersion(version int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.version, u.padding = version, strings.Repeat("x", 1<<10)
+}
