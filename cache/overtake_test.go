@@ -265,3 +265,48 @@ func TestKeptAnswerIsNotServedBeyondMaxAge(t *testing.T) {
 		}
 	})
 }
+
+func TestBreakerOutlivesAProbeThatAnInvalidationOvertook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := registrytest.NewFake("r")
+		f.SetError(failWith(500))
+		c := open(t, nil, unwatched("r", f))
+		for i := range 6 {
+			c.Lookup(t.Context(), query(fmt.Sprint("n", i)))
+		}
+		f.SetError(nil)
+		f.Put("web", instance("a"))
+		time.Sleep(2 * time.Second)
+		release := f.Hold()
+		ctx, cancel := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		callers.Go(func() { c.Lookup(ctx, query("web")) }) // the probe
+		synctest.Wait()
+		cancel()
+		callers.Wait()
+		invalidate(t, c, registry.ModeHard, registry.Selector{All: true}) // nobody waits: it is given up
+		release()
+		time.Sleep(5 * time.Second)
+		if a, err := c.Lookup(t.Context(), query("web")); err != nil || ids(a) != "a" || breaker(c) != "closed" {
+			t.Errorf("%s, breaker %s; want the next probe to close it", describe(a, err), breaker(c))
+		}
+	})
+}
+
+func TestConfirmationsAreKeptForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, nil, unwatched("r", fill(registrytest.NewFake("r"))))
+		inv := &registry.Invalidation{Mode: registry.ModeVerify, Selectors: []registry.Selector{web}}
+		if err := c.Invalidate(t.Context(), inv); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59 * time.Minute)
+		if got, err := c.Await(t.Context(), inv.ID(), registry.LevelAll); err != nil || len(got.Confirmed) != 1 {
+			t.Errorf("%+v, %v; want it confirmed by this node", got, err)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, ok := c.Confirmation(inv.ID()); ok {
+			t.Error("still known after more than an hour")
+		}
+	})
+}

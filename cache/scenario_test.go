@@ -70,13 +70,12 @@ func runScenario(t *testing.T, file string) {
 
 // A scenario is the world a script acts on.
 type scenario struct {
-	t      *testing.T
-	opts   cache.Options
-	list   []cache.Registry
-	fakes  map[string]*registrytest.Fake
-	c      *cache.Cache
-	last   registry.Answer
-	report strings.Builder
+	t     *testing.T
+	opts  cache.Options
+	list  []cache.Registry
+	fakes map[string]*registrytest.Fake
+	c     *cache.Cache
+	last  registry.Answer
 }
 
 func (s *scenario) cache() *cache.Cache {
