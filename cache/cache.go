@@ -63,7 +63,7 @@ func New(o Options) (*Cache, error) {
 	if err := errors.Join(o.Validate(), checkRegistries(o.Registries)); err != nil {
 		return nil, err
 	}
-	mem, err := newMemory(o.Memory, o.NegativeShare)
+	mem, err := newMemory()
 	if err != nil {
 		return nil, fmt.Errorf("memory tier: %w", err)
 	}
@@ -75,14 +75,14 @@ func New(o Options) (*Cache, error) {
 	c.gens = newGenerations(c.journal.Position())
 	c.subs = newSubscriptions()
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	if c.derived, err = newDerivedTable(o.Memory, mem.forget); err != nil {
+	if c.derived, err = newDerivedTable(mem.forget); err != nil {
 		return nil, fmt.Errorf("memory tier: %w", err)
 	}
 	var all []*upstream
 	for _, r := range o.Registries {
 		all = append(all, c.newUpstream(r, o.Policy))
 	}
-	c.use(assemble(all))
+	c.use(assemble(all), &o)
 	c.refresher.init(c)
 	return c, nil
 }
@@ -90,11 +90,11 @@ func New(o Options) (*Cache, error) {
 // retired reports whether a reload replaced u. The order lock is held.
 func (c *Cache) retired(u *upstream) bool { return c.ups.Load().byName[u.Name] != u }
 
-// use makes a set of registries the current one.
-func (c *Cache) use(us *upstreams) {
+// use makes a set of registries the current one and divides the memory among
+// what they need.
+func (c *Cache) use(us *upstreams, o *Options) {
 	derives := len(us.order) > 1 || len(us.order) != len(us.all)
-	c.derived.enable(derives)
-	c.mem.reserve(c.derived.limit())
+	c.mem.resize(o.Memory, o.NegativeShare, c.derived.enable(derives, o.Memory))
 	c.ups.Store(us)
 }
 
@@ -170,7 +170,7 @@ func (c *Cache) view(u *upstream, e *entry, now time.Duration) (state, time.Dura
 		kept: e.empties > 0, behind: e.behind > 0, age: now - e.confirmed}
 	if e.watch != nil {
 		cond.age = now - e.base()
-		cond.live = e.provisional == 0 && e.watch.live(now)
+		cond.live = e.confirmedLive(now)
 	}
 	cond.age = max(cond.age, 0)
 	return cond.state(), cond.age

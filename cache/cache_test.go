@@ -155,6 +155,35 @@ func TestHitAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestStaleHitAllocatesNothing(t *testing.T) {
+	f := fill(registrytest.NewFake("r"))
+	r := unwatched("r", f)
+	soon, ahead := 10*time.Millisecond, registry.Share(0)
+	r.Overrides = cache.Overrides{TTL: &soon, RefreshAhead: &ahead, Recheck: &cache.Recheck{Min: time.Hour, Max: time.Hour}}
+	c := open(t, nil, r)
+	q := query("web")
+	if _, err := c.Lookup(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	f.SetError(errors.New("down"))
+	for end := time.Now().Add(10 * time.Second); ; {
+		if a, _ := c.Lookup(t.Context(), q); a.Stale && a.Hit && a.Details == registry.DetailSIE {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the answer does not become stale")
+		}
+	}
+	n := testing.AllocsPerRun(500, func() {
+		if a, err := c.Lookup(context.Background(), q); err != nil || !a.Stale {
+			t.Fatalf("Lookup = %+v, %v", a, err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("a stale hit makes %v allocations, want 0", n)
+	}
+}
+
 func fill(f *registrytest.Fake) *registrytest.Fake {
 	f.Put("web", instance("a"))
 	return f

@@ -89,6 +89,12 @@ func (e *entry) use(old *entry) {
 	e.due.Store(old.due.Load())
 }
 
+// confirmedLive reports whether a live watch keeps the entry fresh. An answer
+// on probation after an invalidation must prove itself by fetches.
+func (e *entry) confirmedLive(now time.Duration) bool {
+	return e.watch != nil && e.provisional == 0 && e.watch.live(now)
+}
+
 // base returns when the registry last confirmed the entry: by a fetch, or by a
 // sign of life of the gap-free watch on it.
 func (e *entry) base() time.Duration {

@@ -166,7 +166,7 @@ func passing(err *registry.UpstreamError) bool {
 func (c *Cache) ask(ctx context.Context, u *upstream, name string, have *registry.Record) reply {
 	r := reply{asked: c.now()}
 	if ok, in := u.guard.allow(r.asked); !ok {
-		r.err = &registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}
+		r.err = u.notAsked(in)
 		return r
 	}
 	if err := u.guard.wait(ctx); err != nil {

@@ -162,7 +162,7 @@ func TestTokenFromBeforeAReloadDoesNotResume(t *testing.T) {
 		sub := c.Subscribe(registry.Subscribe{Names: []string{"web"}})
 		_, token, _ := sub.Take(nil)
 		sub.Close()
-		if err := c.Reload([]cache.Registry{unwatched("b", b)}, cache.Defaults().Policy); err != nil {
+		if err := c.Reload([]cache.Registry{unwatched("b", b)}, cache.Defaults()); err != nil {
 			t.Fatal(err)
 		}
 		resumed := c.Subscribe(registry.Subscribe{Names: []string{"web"}, Resume: token})

@@ -218,6 +218,12 @@ func (g *guard) status() guardStatus {
 	return s
 }
 
+// down reports whether the registry is known not to answer: its breaker is not
+// closed, or every call so far failed.
+func (s *guardStatus) down() bool {
+	return s.breaker != "closed" || s.lastOK < 0 && s.failures > 0
+}
+
 // inherit carries the state of the guard it replaces over.
 func (g *guard) inherit(old *guard) {
 	old.mu.Lock()

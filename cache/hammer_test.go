@@ -156,7 +156,7 @@ func TestReloadUnderLoadIsSeenAtOnce(t *testing.T) {
 		// A name of which only the new registry knows this content.
 		more[0].Put("generation", instance(fmt.Sprint(generation)))
 		next[0].Identity = fmt.Sprint("new", generation)
-		if err := c.Reload(next, p.Policy); err != nil {
+		if err := c.Reload(next, p); err != nil {
 			t.Fatal(err)
 		}
 		q := query("generation")

@@ -67,8 +67,10 @@ func (c *Cache) Registries() []registry.RegistryStatus {
 		g := u.guard.status()
 		s := registry.RegistryStatus{Name: u.Name, Type: u.Type, Kind: u.Kind, State: "up", Breaker: g.breaker,
 			Services: entries[u.Name], LastError: g.lastErr, Calls: g.calls, Failures: g.failures}
-		if g.breaker != "closed" {
+		if g.down() {
 			s.State = "down"
+		}
+		if g.breaker != "closed" {
 			next := c.times.wall(g.next).UTC()
 			s.NextTry = &next
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,7 +103,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	c := open(t, nil, unwatched("r", f))
 	c.Lookup(t.Context(), query("web"))
 	bad := cache.Registry{Name: "m", Kind: registry.KindService, Of: []string{"nobody"}}
-	if err := c.Reload([]cache.Registry{bad}, cache.Defaults().Policy); err == nil {
+	if err := c.Reload([]cache.Registry{bad}, cache.Defaults()); err == nil {
 		t.Fatal("a merge of nobody was accepted")
 	}
 	if a, err := c.Lookup(t.Context(), query("web")); err != nil || !a.Hit {
@@ -128,7 +129,7 @@ func TestReloadKeepsEntriesStaleWhereTheIdentityChangedAndForgetsTheRemoved(t *t
 		there := registrytest.NewFake("moved")
 		there.SetError(errors.New("not yet"))
 		rm.Source, rm.Identity = there, "elsewhere"
-		if err := c.Reload([]cache.Registry{rs, rm}, cache.Defaults().Policy); err != nil {
+		if err := c.Reload([]cache.Registry{rs, rm}, cache.Defaults()); err != nil {
 			t.Fatal(err)
 		}
 		if a, err := look("same"); err != nil || !a.Hit || a.Stale {
@@ -180,7 +181,7 @@ func TestReloadToAnotherRegistryComparesNoRevisions(t *testing.T) {
 			c.Lookup(t.Context(), query("web"))
 			moved := unwatched("r", there)
 			moved.Identity = "elsewhere"
-			if err := c.Reload([]cache.Registry{moved}, cache.Defaults().Policy); err != nil {
+			if err := c.Reload([]cache.Registry{moved}, cache.Defaults()); err != nil {
 				t.Fatal(err)
 			}
 			c.Lookup(t.Context(), query("web"))
@@ -189,5 +190,48 @@ func TestReloadToAnotherRegistryComparesNoRevisions(t *testing.T) {
 				t.Errorf("lower=%t: %s; want new", lower, describe(a, err))
 			}
 		})
+	}
+}
+
+func TestReloadResizesTheMemory(t *testing.T) {
+	f := fill(registrytest.NewFake("r"))
+	c := open(t, nil, unwatched("r", f))
+	o := cache.Defaults()
+	o.Memory = 8 << 20
+	if err := c.Reload([]cache.Registry{unwatched("r", f)}, o); err != nil {
+		t.Fatal(err)
+	}
+	if m := c.Memory(); m.Limit != 8<<20 {
+		t.Errorf("the budget is %d bytes after the reload, want 8 MiB", m.Limit)
+	}
+	o.Memory = 1
+	if err := c.Reload([]cache.Registry{unwatched("r", f)}, o); err == nil {
+		t.Error("a budget of one byte was accepted")
+	}
+}
+
+func TestARegistryThatNeverAnsweredIsDownAndSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := registrytest.NewFake("r")
+		f.SetError(errors.New("connection refused"))
+		c := open(t, nil, unwatched("r", f))
+		var err error
+		for i := range 6 {
+			_, err = c.Lookup(t.Context(), query(fmt.Sprint("n", i)))
+			if got := c.Registries()[0].State; got != "down" {
+				t.Errorf("state after %d failures and no success = %s, want down", i+1, got)
+			}
+		}
+		if !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("err = %v, want the cause of the open breaker in it", err)
+		}
+	})
+}
+
+func TestNoRegistryOfAKindIsACompleteEmptyList(t *testing.T) {
+	c := open(t, nil, unwatched("r", fill(registrytest.NewFake("r"))))
+	page, err := c.Names(t.Context(), &registry.NamesQuery{Kind: registry.KindAgent, Limit: 10})
+	if err != nil || len(page.Rows) != 0 || !page.Complete {
+		t.Errorf("Names = %+v, %v; want an empty complete list", page, err)
 	}
 }

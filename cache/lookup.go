@@ -66,8 +66,8 @@ func (f *found) serve(e *entry, st state, age time.Duration) {
 	f.class, f.entry, f.rec, f.index, f.age = classFound, e, e.rec, e.index, age
 	f.stale = st != stateFresh
 	f.ttl = e.ttl - age
-	if e.watch != nil && !f.stale {
-		f.ttl = max(f.ttl, e.watch.left(e.base()+age))
+	if now := e.base() + age; !f.stale && e.confirmedLive(now) {
+		f.ttl = max(f.ttl, e.watch.left(now))
 	}
 	if e.rec == nil {
 		f.class = classAbsent
@@ -231,7 +231,7 @@ func (c *Cache) settledUnasked(u *upstream, q *registry.Query, e *entry, usable 
 		return true
 	}
 	if in := u.guard.retryIn(now); in > time.Millisecond {
-		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}, in)
+		f.fail(u.notAsked(in), in)
 		f.tooOld(usable)
 		return true
 	}

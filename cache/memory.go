@@ -15,34 +15,39 @@ import (
 type memory struct {
 	records   *otter.Cache[registry.Key, *entry]
 	negatives *otter.Cache[registry.Key, *entry]
-	limit     uint64 // of both together
-	negative  uint64
+	limit     atomic.Uint64 // the whole budget
 
 	// forgotten is the highest index of what was evicted: an answer
 	// made anew for its name must lie above it.
 	forgotten atomic.Uint64
 }
 
-func newMemory(limit registry.Size, negativeShare registry.Share) (*memory, error) {
-	m := &memory{limit: uint64(limit)}
-	m.negative = uint64(float64(limit) * float64(negativeShare))
-	build := func(bytes uint64) (*otter.Cache[registry.Key, *entry], error) {
+// newMemory returns a memory tier that holds nothing until resize.
+func newMemory() (*memory, error) {
+	m := &memory{}
+	build := func() (*otter.Cache[registry.Key, *entry], error) {
 		return otter.New(&otter.Options[registry.Key, *entry]{
-			MaximumWeight:    bytes,
+			MaximumWeight:    1,
 			Weigher:          func(_ registry.Key, e *entry) uint32 { return e.size },
 			OnAtomicDeletion: m.deleted,
 		})
 	}
 	var err error
-	if m.records, err = build(m.limit - m.negative); err != nil {
+	if m.records, err = build(); err != nil {
 		return nil, err
 	}
-	m.negatives, err = build(m.negative)
+	m.negatives, err = build()
 	return m, err
 }
 
-// reserve leaves bytes of the budget to others.
-func (m *memory) reserve(bytes uint64) { m.records.SetMaximum(m.limit - m.negative - bytes) }
+// resize divides the budget: a share is for negatives, reserved bytes are left
+// to others.
+func (m *memory) resize(limit registry.Size, negativeShare registry.Share, reserved uint64) {
+	negative := uint64(float64(limit) * float64(negativeShare))
+	m.limit.Store(uint64(limit))
+	m.negatives.SetMaximum(negative)
+	m.records.SetMaximum(uint64(limit) - negative - reserved)
+}
 
 func (m *memory) deleted(e otter.DeletionEvent[registry.Key, *entry]) {
 	if e.WasEvicted() {
@@ -136,6 +141,6 @@ func (m *memory) status() registry.MemoryStatus {
 	return registry.MemoryStatus{
 		Entries: m.records.EstimatedSize() + m.negatives.EstimatedSize(),
 		Bytes:   m.records.WeightedSize() + m.negatives.WeightedSize(),
-		Limit:   m.limit,
+		Limit:   m.limit.Load(),
 	}
 }

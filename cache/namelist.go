@@ -252,7 +252,7 @@ func (c *Cache) runListLoad(u *upstream, done chan struct{}) {
 // askList makes one call for the list under the guard.
 func (c *Cache) askList(u *upstream) ([]string, *registry.UpstreamError) {
 	if ok, in := u.guard.allow(c.now()); !ok {
-		return nil, &registry.UpstreamError{Registry: u.Name, Err: errBreakerOpen, RetryAfter: in, Harmless: true}
+		return nil, u.notAsked(in)
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, u.Timeout)
 	defer cancel()

@@ -27,11 +27,12 @@ func (c *Cache) Names(ctx context.Context, q *registry.NamesQuery) (registry.Nam
 	}
 	page := registry.NamesPage{Complete: true}
 	rows := map[string]registry.NameRow{}
-	loaded := false
+	asked, loaded := false, false
 	for _, u := range order {
 		if q.Kind != "" && q.Kind != u.Kind {
 			continue
 		}
+		asked = true
 		sources := u.parts
 		if !u.merges() {
 			sources = order[:0:0]
@@ -43,7 +44,7 @@ func (c *Cache) Names(ctx context.Context, q *registry.NamesQuery) (registry.Nam
 			addRows(rows, names, u, q)
 		}
 	}
-	if !loaded {
+	if asked && !loaded { // no registry of that kind is a complete empty list
 		return registry.NamesPage{}, registry.ErrNotReady
 	}
 	for _, r := range rows {

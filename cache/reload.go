@@ -7,12 +7,12 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
-// Reload replaces the registries and the policy at once, or returns an error
-// and changes nothing. A registry whose identity changed keeps its entries,
+// Reload replaces the registries, the policy and the memory budget (of o its
+// tagged fields count) at once, or returns an error and changes nothing. A registry whose identity changed keeps its entries,
 // stale; one that is gone answers no more. The cache owns the new sources,
 // and closes the old ones; after an error the caller still owns the new ones.
-func (c *Cache) Reload(list []Registry, p Policy) error {
-	if err := errors.Join(p.Validate(), checkRegistries(list)); err != nil {
+func (c *Cache) Reload(list []Registry, o Options) error {
+	if err := errors.Join(o.Validate(), checkRegistries(list)); err != nil {
 		return err
 	}
 	c.reloading.Lock()
@@ -21,7 +21,7 @@ func (c *Cache) Reload(list []Registry, p Policy) error {
 		return errClosed
 	}
 	old := c.ups.Load()
-	us, stale := c.succeed(old, list, p)
+	us, stale := c.succeed(old, list, &o)
 	for _, u := range stale {
 		c.Apply(&registry.Invalidation{Mode: registry.ModeSoft, Selectors: []registry.Selector{{Key: registry.Key{Registry: u.Name}}}})
 	}
@@ -36,10 +36,10 @@ func (c *Cache) Reload(list []Registry, p Policy) error {
 // their predecessors, and returns those that are not what they were. No
 // invalidation comes between: it would miss the new ones. No fetch or event of
 // a replaced registry is taken from then on.
-func (c *Cache) succeed(old *upstreams, list []Registry, p Policy) (us *upstreams, changed []*upstream) {
+func (c *Cache) succeed(old *upstreams, list []Registry, o *Options) (us *upstreams, changed []*upstream) {
 	var all []*upstream
 	for _, r := range list {
-		all = append(all, c.newUpstream(r, p))
+		all = append(all, c.newUpstream(r, o.Policy))
 	}
 	us = assemble(all)
 	c.order.Lock()
@@ -60,7 +60,7 @@ func (c *Cache) succeed(old *upstreams, list []Registry, p Policy) (us *upstream
 	for key, f := range c.flights {
 		c.voidFlight(key, f)
 	}
-	c.use(us)
+	c.use(us, o)
 	return us, changed
 }
 

@@ -118,16 +118,15 @@ type derived struct {
 
 // A derivedTable keeps derived answers within a share of the memory budget.
 type derivedTable struct {
-	memory registry.Size
-	table  *otter.Cache[registry.Key, *derived]
+	table *otter.Cache[registry.Key, *derived]
 }
 
 // derivedShare is the part of the memory budget kept for derived answers where
 // several registries are configured.
 const derivedShare = 0.15
 
-func newDerivedTable(memory registry.Size, forget func(index uint64)) (*derivedTable, error) {
-	d := &derivedTable{memory: memory}
+func newDerivedTable(forget func(index uint64)) (*derivedTable, error) {
+	d := &derivedTable{}
 	var err error
 	d.table, err = otter.New(&otter.Options[registry.Key, *derived]{
 		MaximumWeight: 1,
@@ -147,16 +146,17 @@ func newDerivedTable(memory registry.Size, forget func(index uint64)) (*derivedT
 	return d, err
 }
 
-// enable sets aside memory for derived answers, or none.
-func (d *derivedTable) enable(on bool) {
-	limit := uint64(1)
-	if on {
-		limit = uint64(float64(d.memory) * derivedShare)
+// enable sets aside a share of the memory budget for derived answers, or
+// nothing, and returns how much.
+func (d *derivedTable) enable(on bool, memory registry.Size) (reserved uint64) {
+	if !on {
+		d.table.SetMaximum(1)
+		return 0
 	}
-	d.table.SetMaximum(limit)
+	reserved = uint64(float64(memory) * derivedShare)
+	d.table.SetMaximum(reserved)
+	return reserved
 }
-
-func (d *derivedTable) limit() uint64 { return d.table.GetMaximum() }
 
 // indexed returns rec under the name's own index: rec itself as long as its
 // index rises, else a copy under the next reading of the clock.

@@ -74,9 +74,7 @@ func (c *Cache) Lookups() registry.LookupStatus {
 
 // Memory returns the use of the memory budget.
 func (c *Cache) Memory() registry.MemoryStatus {
-	s := c.mem.status()
-	s.Limit = uint64(c.opts.Memory)
-	return s
+	return c.mem.status()
 }
 
 func (s *counters) countFill(r *reply) {

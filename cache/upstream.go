@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,15 @@ func (u *upstream) localName(asked string) (name string, ok bool) {
 		asked = asked[len(before) : len(asked)-len(after)]
 	}
 	return asked, registry.CheckName(asked) == nil && u.covers("", asked)
+}
+
+// notAsked is the failure of a call that the open breaker forbids for now.
+func (u *upstream) notAsked(retryIn time.Duration) *registry.UpstreamError {
+	err := errBreakerOpen
+	if last := u.guard.status().lastErr; last != "" {
+		err = fmt.Errorf("%w; the last error: %s", errBreakerOpen, last)
+	}
+	return &registry.UpstreamError{Registry: u.Name, Err: err, RetryAfter: retryIn, Harmless: true}
 }
 
 // failing reports whether e's key is in its back-off: its last fetch failed,

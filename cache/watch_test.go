@@ -213,3 +213,22 @@ func TestFollowedNameOfARegistryWithoutWatchIsPolled(t *testing.T) {
 		}
 	})
 }
+
+func TestProbationIsNotHiddenByALiveWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fill(each("r"))
+		c := open(t, nil, watched("r", f))
+		c.Lookup(t.Context(), query("web"))
+		synctest.Wait()
+		if a, _ := c.Lookup(t.Context(), query("web")); a.TTL <= time.Second {
+			t.Errorf("ttl under a live watch = %s, want the watch's", a.TTL)
+		}
+		// The registry says the same after the invalidation: it may not know yet.
+		if err := c.Invalidate(t.Context(), &registry.Invalidation{Mode: registry.ModeVerify, Selectors: []registry.Selector{{All: true}}}); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := c.Lookup(t.Context(), query("web")); err != nil || a.Stale || a.TTL > time.Second {
+			t.Errorf("after the invalidation: ttl=%s stale=%t, %v; want at most 1s, fresh", a.TTL, a.Stale, err)
+		}
+	})
+}

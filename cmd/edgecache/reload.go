@@ -47,7 +47,7 @@ func (n *node) swap(ctx context.Context) error {
 	if err := n.server.SetLive(cfg.HTTP, cfg.Admin); err != nil {
 		return errors.Join(err, closeSources(regs))
 	}
-	if err := n.cache.Reload(regs, cfg.Cache.Policy); err != nil {
+	if err := n.cache.Reload(regs, cfg.Cache); err != nil {
 		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin), closeSources(regs))
 	}
 	n.handler.apply(cfg.Log)
@@ -80,11 +80,8 @@ func refuseChanges(old, next *Config) error {
 	return errors.Join(errs...)
 }
 
-// startKeys lie within liveKeys and are not live: the memory tier is made once.
-var startKeys = []string{"cache.memory", "cache.negative_share"}
-
 func isLive(path string) bool {
-	return !slices.Contains(startKeys, path) && slices.ContainsFunc(liveKeys, func(live string) bool {
+	return slices.ContainsFunc(liveKeys, func(live string) bool {
 		return path == live || strings.HasPrefix(path, live+".")
 	})
 }
