@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,12 @@ const deadline = 30 * time.Second
 // with a code of its own, which every test takes for a failure.
 var program string
 
+// plain builds the node without it, once, and returns its path.
+var plain = sync.OnceValues(func() (string, error) {
+	path := program + "-plain"
+	return path, build(path)
+})
+
 // browser sends the tests' requests.
 var browser = &http.Client{
 	Transport: &http.Transport{MaxIdleConnsPerHost: 64},
@@ -33,9 +40,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "edgecache")
-	build := exec.Command("go", "build", "-race", "-o", program, "../cmd/edgecache")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build -race: %v\n%s", err, out)
+	if err := build(program, "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -45,4 +51,23 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}))
+}
+
+// build builds the node to path.
+func build(path string, flags ...string) error {
+	args := append([]string{"build", "-o", path}, flags...)
+	if out, err := exec.Command("go", append(args, "../cmd/edgecache")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", args, err, out)
+	}
+	return nil
+}
+
+// shipped returns the node built as users get it.
+func shipped(t *testing.T) string {
+	t.Helper()
+	path, err := plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
