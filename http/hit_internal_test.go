@@ -73,7 +73,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools drop what they hold")
 	}
-	etag := testRecord(4).Fragments().ETag
+	etag := testRecord(4).Fragments().ETag()
 	for name, c := range map[string]struct {
 		stale  bool
 		lines  []string

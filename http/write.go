@@ -57,7 +57,7 @@ func (c *call) answer(err error) error {
 		}
 		return nil
 	}
-	etag := asBytes(rec.Fragments().ETag)
+	etag := asBytes(rec.Fragments().ETag())
 	if !out.Selection.All || out.Selection.Port != "" {
 		etag = c.tag(`W/"s`, out.Selection.Tag(rec))
 	}
@@ -78,7 +78,7 @@ func (c *call) freshness(a *registry.Answer) {
 	}
 	switch {
 	case a.Record != nil && a.Record.Index == a.Index:
-		h.SetCanonical(headerIndex, asBytes(a.Record.Fragments().IndexText))
+		h.SetCanonical(headerIndex, asBytes(a.Record.Fragments().IndexText()))
 	case a.Index != 0:
 		c.text = strconv.AppendUint(c.text[:0], a.Index, 10)
 		h.SetCanonical(headerIndex, c.text)

@@ -85,7 +85,7 @@ func ParseEntry(data []byte) (*Entry, error) {
 	}
 	text := data[entryHeader : entryHeader+int(length)]
 	d := decoder{text: string(text), documents: data[entryHeader+int(length):]}
-	e := &Entry{Key: Key{Registry: d.string(), Name: d.string()}}
+	e := &Entry{Key: d.key()}
 	e.Began = d.uvarint()
 	e.Verified = d.varint()
 	e.Empties = d.byte()
@@ -97,6 +97,9 @@ func ParseEntry(data []byte) (*Entry, error) {
 	}
 	if d.err != nil {
 		return nil, fmt.Errorf("entry: %w", d.err)
+	}
+	if e.Record != nil && e.Record.Key == e.Key {
+		e.Record.Key = e.Key // one copy of its strings is enough
 	}
 	return e, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -140,10 +141,25 @@ func (d *decoder) document(n uint64) []byte {
 	return document
 }
 
+// key returns a key that does not keep the rest of the text alive.
+func (d *decoder) key() Key {
+	return Key{Registry: strings.Clone(d.string()), Name: strings.Clone(d.string())}
+}
+
+func (d *decoder) kind() Kind {
+	read := Kind(d.string())
+	for _, k := range []Kind{KindService, KindAgent, KindMCP} {
+		if read == k {
+			return k
+		}
+	}
+	return Kind(strings.Clone(string(read)))
+}
+
 // content reads what appendContent wrote into r.
 func (d *decoder) content(r *Record) {
-	r.Key = Key{Registry: d.string(), Name: d.string()}
-	r.Kind = Kind(d.string())
+	r.Key = d.key()
+	r.Kind = d.kind()
 	r.Document = d.document(d.uvarint())
 	r.MediaType = d.string()
 	r.Tags = d.strings()

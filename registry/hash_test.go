@@ -25,7 +25,7 @@ func TestHashesAndTagsAreEqualOnAllNodes(t *testing.T) {
 			t.Errorf("%s: %#x, want %#x", name, got, want)
 		}
 	}
-	if got, want := rec.Fragments().ETag, `W/"d06fba92bbb3ab4a"`; got != want {
+	if got, want := rec.Fragments().ETag(), `W/"d06fba92bbb3ab4a"`; got != want {
 		t.Errorf("ETag %s, want %s", got, want)
 	}
 }
@@ -110,7 +110,7 @@ func TestCopyUnderAnotherIndexKeepsTheContent(t *testing.T) {
 		other.Wishes != rec.Wishes || other.Revision != rec.Revision {
 		t.Errorf("copy %+v of %+v", other, rec)
 	}
-	if got := other.Fragments().IndexText; got != "8" {
+	if got := other.Fragments().IndexText(); got != "8" {
 		t.Errorf("the copy shows index %s, want 8", got)
 	}
 }

@@ -6,103 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// Fragments is the native JSON of a record, built at first use and shared by
-// all answers. An answer is
-//
-//	{"age_ms":412,"stale":false, + All
-//
-// or, for a selection, All[:Head] + the picked instances with commas between +
-// All[Tail:].
-type Fragments struct {
-	All       []byte   // `"name":"web",…,"index":1,"instances":[…]}`: everything after age and stale
-	Head      int      // All[:Head] ends with `"instances":[`
-	Tail      int      // All[Tail:] begins with `]`
-	ends      []uint32 // instance i ends before All[ends[i]], without a comma
-	ETag      string   // weak, of the whole record: `W/"…"`
-	IndexText string   // Index in decimal, for headers
-}
-
-// Fragments returns the JSON of a sealed record. It must not be changed.
-func (r *Record) Fragments() *Fragments {
-	if f := r.fragments.Load(); f != nil {
-		return f
-	}
-	r.fragments.CompareAndSwap(nil, r.buildFragments())
-	return r.fragments.Load()
-}
-
-func (r *Record) buildFragments() *Fragments {
-	f := &Fragments{
-		ETag:      `W/"` + strconv.FormatUint(r.hash, 16) + `"`,
-		IndexText: strconv.FormatUint(r.Index, 10),
-		ends:      make([]uint32, len(r.Instances)),
-	}
-	dst := appendHead(make([]byte, 0, r.sizeJSON()), r)
-	f.Head = len(dst)
-	for i := range r.Instances {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendInstance(dst, &r.Instances[i], 0)
-		f.ends[i] = uint32(len(dst))
-	}
-	f.Tail = len(dst)
-	f.All = appendTail(dst, r)
-	return f
-}
-
-// instance returns the JSON of instance i.
-func (f *Fragments) instance(i int32) []byte {
-	start := uint32(f.Head)
-	if i > 0 {
-		start = f.ends[i-1] + 1 // the comma
-	}
-	return f.All[start:f.ends[i]]
-}
-
-// AppendAnswer appends the native body of an answer: what sel (nil: all) picks
-// of a sealed record, with its age and staleness. It allocates only to grow dst.
-func AppendAnswer(dst []byte, rec *Record, sel *Selection, age time.Duration, stale bool) []byte {
-	dst = append(dst, `{"age_ms":`...)
-	dst = strconv.AppendInt(dst, max(age.Milliseconds(), 0), 10)
-	dst = append(dst, `,"stale":`...)
-	dst = strconv.AppendBool(dst, stale)
-	dst = append(dst, ',')
-	f := rec.Fragments()
-	switch {
-	case sel == nil || sel.All && sel.Port == "":
-		return append(dst, f.All...)
-	case sel.Port != "":
-		return appendByPort(dst, rec, sel, f)
-	}
-	dst = append(dst, f.All[:f.Head]...)
-	for i, pick := range sel.Picks {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, f.instance(pick)...)
-	}
-	return append(dst, f.All[f.Tail:]...)
-}
-
-// appendByPort appends the selected instances with the endpoint of the
-// selection's name as the main one.
-func appendByPort(dst []byte, rec *Record, sel *Selection, f *Fragments) []byte {
-	dst = append(dst, f.All[:f.Head]...)
-	for i := range sel.Len(rec) {
-		pick := i
-		if !sel.All {
-			pick = int(sel.Picks[i])
-		}
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		in := &rec.Instances[pick]
-		dst = AppendInstance(dst, in, max(in.Endpoint(sel.Port), 0))
-	}
-	return append(dst, f.All[f.Tail:]...)
-}
-
 func appendHead(dst []byte, r *Record) []byte {
 	dst = append(dst, `"name":`...)
 	dst = AppendString(dst, r.Key.Name)
@@ -111,7 +14,7 @@ func appendHead(dst []byte, r *Record) []byte {
 	dst = appendField(dst, "revision", r.Revision.String())
 	dst = append(dst, `,"index":`...)
 	dst = strconv.AppendUint(dst, r.Index, 10)
-	return append(dst, `,"instances":[`...)
+	return append(dst, beforeInstances...)
 }
 
 func appendTail(dst []byte, r *Record) []byte {

@@ -129,8 +129,8 @@ func TestFragmentsAreBuiltOnce(t *testing.T) {
 			t.Errorf("caller %d has its own fragments", i)
 		}
 	}
-	if got[0].IndexText != "890211220766725" {
-		t.Errorf("IndexText = %s", got[0].IndexText)
+	if got[0].IndexText() != "890211220766725" {
+		t.Errorf("IndexText = %s", got[0].IndexText())
 	}
 }
 

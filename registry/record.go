@@ -22,6 +22,7 @@ type Record struct {
 	Wishes    Freshness
 
 	hash      uint64 // content hash; set by Seal
+	size      uint32 // see Size; set by Seal
 	servable  bool   // every instance is kept by the default selection; set by Seal
 	fragments atomic.Pointer[Fragments]
 }
@@ -102,13 +103,16 @@ func (r *Record) Latest() string {
 }
 
 // Seal makes the record immutable under the given index (see [Clock.Next]).
-// It must be called once, before the record is shared.
+// It must be called once, before the record is shared. Strings and lists are
+// copied, so that nothing but the documents and the key aliases what the record
+// was made of.
 func (r *Record) Seal(index uint64) {
 	r.seal(index, r.ContentHash())
 }
 
 func (r *Record) seal(index, hash uint64) {
 	r.Index, r.hash = index, hash
+	r.compact()
 	r.servable = true
 	for i := range r.Instances {
 		if !r.Instances[i].Health.Within(HealthPassing) {
@@ -128,7 +132,7 @@ func (r *Record) WithIndex(index uint64) *Record {
 	return &Record{
 		Key: r.Key, Kind: r.Kind, Revision: r.Revision, Index: index, Instances: r.Instances, Versions: r.Versions,
 		Metadata: r.Metadata, Document: r.Document, MediaType: r.MediaType, Tags: r.Tags, Wishes: r.Wishes,
-		hash: r.hash, servable: r.servable,
+		hash: r.hash, size: r.size, servable: r.servable,
 	}
 }
 

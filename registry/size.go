@@ -1,61 +1,53 @@
 package registry
 
 import (
+	"math"
+	"math/bits"
 	"strconv"
 	"unsafe"
 )
 
-// Size returns the bytes that the record is charged in a memory budget: itself,
-// its strings and documents, and its JSON form whether built or not, so that a
-// hit never changes it. It is an estimate, made without building anything.
-func (r *Record) Size() int {
-	n := int(unsafe.Sizeof(*r)) + sizeText(r.Key.Registry) + sizeText(r.Key.Name) + sizeText(r.MediaType) +
-		sizeText(r.Revision.Token) + len(r.Document) + sizeTexts(r.Tags) + sizeMetadata(r.Metadata)
-	for i := range r.Instances {
-		n += sizeInstance(&r.Instances[i])
-	}
+// Size returns the bytes that a sealed record is charged in a memory budget:
+// itself, its strings and documents, and its JSON form whether built or not, so
+// that a hit never changes it. It is an estimate, made by Seal.
+func (r *Record) Size() int { return int(r.size) }
+
+// measure returns the size of a record, given what was packed of it. Key and
+// Kind are the engine's.
+func (r *Record) measure(p *packer) uint32 {
+	n := allocated(int(unsafe.Sizeof(*r))) +
+		allocated(len(r.Instances)*int(unsafe.Sizeof(Instance{}))) +
+		allocated(len(r.Versions)*int(unsafe.Sizeof(Version{}))) +
+		allocated(p.endpoints.count*int(unsafe.Sizeof(Endpoint{}))) +
+		allocated(p.texts.count*int(unsafe.Sizeof(""))) +
+		allocated(p.pairs.count*int(unsafe.Sizeof(Pair{}))) +
+		allocated(p.length) + allocated(cap(r.Document)) +
+		allocated(int(unsafe.Sizeof(Fragments{}))) + allocated(r.sizeFragments())
 	for i := range r.Versions {
-		v := &r.Versions[i]
-		n += int(unsafe.Sizeof(*v)) + sizeText(v.Version) + sizeText(v.Status) + len(v.Document) + sizeText(v.MediaType) +
-			sizeTexts(v.Labels) + sizeMetadata(v.Metadata)
+		n += allocated(cap(r.Versions[i].Document))
 	}
-	fragments := int(unsafe.Sizeof(Fragments{})) + sizeText(`W/"0123456789abcdef"`) + 16 + 4*len(r.Instances)
-	return n + fragments + r.sizeJSON()
+	return uint32(min(n, math.MaxUint32))
 }
 
-func sizeInstance(in *Instance) int {
-	n := int(unsafe.Sizeof(*in)) + sizeText(in.ID) + sizeText(in.Version) + sizeText(in.Node) + sizeText(in.Region) +
-		sizeText(in.Zone) + sizeTexts(in.Tags) + sizeMetadata(in.Metadata)
-	for i := range in.Endpoints {
-		e := &in.Endpoints[i]
-		n += int(unsafe.Sizeof(*e)) + sizeText(e.Name) + sizeText(e.Protocol) + sizeText(e.Address) + sizeText(e.URL)
+// allocated returns about what the allocator takes for n bytes: its steps are
+// an eighth of the power of two below.
+func allocated(n int) int {
+	if n == 0 {
+		return 0
 	}
-	return n
+	step := max(16, 1<<bits.Len(uint(n-1))>>4)
+	return (n + step - 1) / step * step
 }
 
-// sizeText returns what the bytes of a string take, in whole words.
-func sizeText(s string) int { return (len(s) + 7) &^ 7 }
-
-func sizeTexts(list []string) int {
-	n := 0
-	for _, s := range list {
-		n += int(unsafe.Sizeof(s)) + sizeText(s)
-	}
-	return n
-}
-
-func sizeMetadata(m Metadata) int {
-	n := 0
-	for i := range m {
-		n += int(unsafe.Sizeof(m[i])) + sizeText(m[i].Key) + sizeText(m[i].Value)
-	}
-	return n
+// sizeFragments estimates the length of the text of the record's fragments.
+func (r *Record) sizeFragments() int {
+	return endSize*len(r.Instances) + r.sizeJSON() + len(`W/"0123456789abcdef"`)
 }
 
 // sizeJSON estimates the length of the record's JSON: exact but for escapes
-// and trailing zeros.
+// and the fractions of times.
 func (r *Record) sizeJSON() int {
-	n := len(`"name":"","index":1234567890123456,"instances":[]}`) + len(r.Key.Name) +
+	n := len(`"name":"","index":,"instances":[]}`) + len(r.Key.Name) + digits(r.Index) +
 		sizeField("registry", r.Key.Registry) + sizeField("kind", string(r.Kind)) +
 		sizeRevision(r.Revision) +
 		sizeFieldMetadata(r.Metadata) + sizeFieldList("tags", r.Tags)
@@ -71,7 +63,8 @@ func (r *Record) sizeJSON() int {
 }
 
 func sizeJSONInstance(in *Instance) int {
-	n := len(`{"id":"","health":"passing","weight":1}`) + len(in.ID) + sizeField("region", in.Region) +
+	n := len(`{"id":"","health":"","weight":}`) + len(in.ID) + len(in.Health.String()) + sizeWeight(in.Weight) +
+		sizePriority(in.Priority) + sizeField("region", in.Region) +
 		sizeField("zone", in.Zone) + sizeField("node", in.Node) + sizeField("version", in.Version) +
 		sizeFieldList("tags", in.Tags) + sizeFieldMetadata(in.Metadata)
 	if in.Registered != 0 {
@@ -112,6 +105,18 @@ func sizeRevision(r Revision) int {
 		return len(`,"revision":""`) + digits(r.Order)
 	}
 	return sizeField("revision", r.Token)
+}
+
+func sizeWeight(hundredths uint32) int {
+	var buf [16]byte
+	return len(appendWeight(buf[:0], hundredths))
+}
+
+func sizePriority(p uint16) int {
+	if p == 0 {
+		return 0
+	}
+	return len(`,"priority":`) + digits(uint64(p))
 }
 
 // digits returns how many decimal digits n has.

@@ -60,7 +60,7 @@ func TestSizeIsCloseToWhatARecordTakes(t *testing.T) {
 		real := float64(heap()-before) / records
 		size := kept[0].Size()
 		t.Logf("%s: %d of %.0f", test.name, size, real)
-		if share := float64(size) / real; share < 0.8 || share > 1.5 {
+		if share := float64(size) / real; share < 0.9 || share > 1.1 {
 			t.Errorf("%s: Size %d is %.2f of the %.0f bytes it takes", test.name, size, share, real)
 		}
 		runtime.KeepAlive(kept)
