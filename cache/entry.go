@@ -11,16 +11,29 @@ import (
 // failure to find out. What a fetch changes is never changed in place: a
 // confirmation makes a new entry. Times are cache time, see Cache.now.
 type entry struct {
-	key   registry.Key
-	rec   *registry.Record // sealed; nil: absent, or failed
-	index uint64           // when the answer last changed
-	began uint64           // position before its fetch was sent
-	size  uint32           // bytes charged in memory
+	key        registry.Key
+	rec        *registry.Record // sealed; nil: absent, or failed
+	index      uint64           // when the answer last changed
+	began      uint64           // position before its fetch was sent
+	size       uint32           // bytes charged in memory
+	mark       atomic.Uint32    // strictest registry.Mode of what covers it
+	refreshing atomic.Bool      // a refresh ahead was started
 
 	windows
 	confirmed time.Duration // start of the last fetch that confirmed it
 	watch     *watch        // confirms it while live; nil: none
 
+	*doubts // never nil; &certain if there is nothing to say
+
+	checked atomic.Uint64 // wide generations up to here are in mark
+	used    atomic.Int64  // cache time of the last lookup
+	hits    atomic.Uint64
+	due     atomic.Int64 // cache time of its item in the refresher; 0: none
+}
+
+// doubts are what speaks against an entry. Most have none, so they share one
+// value: whoever changes them calls doubt first.
+type doubts struct {
 	empties     int           // unconfirmed empty answers in a row: rec is kept against them
 	emptySince  time.Duration // when the first of them came
 	provisional int           // times the registry answered the same after an invalidation
@@ -30,13 +43,15 @@ type entry struct {
 	fails    int                     // failed fetches in a row
 	failedAt time.Duration
 	nextTry  time.Duration // no fetch before, unless the registry came back
+}
 
-	mark       atomic.Uint32 // strictest registry.Mode of what covers it
-	checked    atomic.Uint64 // wide generations up to here are in mark
-	used       atomic.Int64  // cache time of the last lookup
-	hits       atomic.Uint64
-	refreshing atomic.Bool  // a refresh ahead was started
-	due        atomic.Int64 // cache time of its item in the refresher; 0: none
+// certain is what entries without doubts share; nobody writes to it.
+var certain doubts
+
+// doubt gives the entry, which nobody else sees yet, doubts of its own.
+func (e *entry) doubt() {
+	own := *e.doubts
+	e.doubts = &own
 }
 
 // absent reports whether e proves absence.
@@ -73,9 +88,7 @@ func (e *entry) touch(now time.Duration) {
 // changes part of it before it replaces e.
 func (e *entry) succeed() *entry {
 	n := &entry{key: e.key, rec: e.rec, index: e.index, began: e.began, size: e.size, windows: e.windows,
-		confirmed: e.confirmed, watch: e.watch, empties: e.empties, emptySince: e.emptySince,
-		provisional: e.provisional, behind: e.behind, failure: e.failure, fails: e.fails,
-		failedAt: e.failedAt, nextTry: e.nextTry}
+		confirmed: e.confirmed, watch: e.watch, doubts: e.doubts}
 	n.mark.Store(e.mark.Load())
 	n.checked.Store(e.checked.Load())
 	n.use(e)

@@ -81,7 +81,7 @@ func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have
 
 // settleRecord stores a sealed record.
 func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply, rec *registry.Record, began uint64) outcome {
-	n := &entry{key: key, rec: rec, index: rec.Index, began: began, size: charge(key, rec),
+	n := &entry{doubts: &certain, key: key, rec: rec, index: rec.Index, began: began, size: charge(key, rec),
 		windows: u.windowsOf(rec.Wishes), confirmed: r.asked}
 	out := outcome{entry: n, result: "changed", fwdStatus: 200}
 	if r.same {
@@ -152,6 +152,7 @@ func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (old
 			step = 0
 		}
 		if step < len(provisionalPauses) {
+			n.doubt()
 			n.provisional = step + 1
 			n.ttl = min(n.ttl, time.Second)
 		}
@@ -164,6 +165,7 @@ func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (old
 func (e *entry) unconfirmed() *entry {
 	n := e.succeed()
 	n.confirmed, n.watch = e.base(), nil
+	n.doubt()
 	n.failure, n.fails = nil, 0
 	return n
 }
@@ -232,7 +234,7 @@ func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r repl
 		out.fwdStatus = 404
 		return out
 	}
-	n := &entry{key: key, began: began, size: charge(key, nil), windows: u.absence(), confirmed: r.asked}
+	n := &entry{doubts: &certain, key: key, began: began, size: charge(key, nil), windows: u.absence(), confirmed: r.asked}
 	out := outcome{entry: n, result: "absent", fwdStatus: 404}
 	n.mark.Store(uint32(c.gens.judge(key, nil, began)))
 	n.checked.Store(u.newest.Load())
@@ -267,8 +269,9 @@ func (c *Cache) settleFailure(u *upstream, key registry.Key, held *entry, r repl
 	if held != nil {
 		n = held.succeed()
 	} else {
-		n = &entry{key: key, size: charge(key, nil)}
+		n = &entry{doubts: &certain, key: key, size: charge(key, nil)}
 	}
+	n.doubt()
 	n.failure, n.failedAt = r.err, r.received
 	n.fails++
 	n.nextTry = r.received + max(backoff(u.policy.Recheck, n.fails), r.err.RetryAfter)
