@@ -64,15 +64,15 @@ func (e *element) instance(name string) (registry.Instance, error) {
 	n, s := e.Node, e.Service
 	switch {
 	case n == nil:
-		return none, errors.New("Node is missing")
+		return none, errors.New("field Node is missing")
 	case n.Node == "":
-		return none, errors.New("Node.Node is missing")
+		return none, errors.New("field Node.Node is missing")
 	case s == nil:
-		return none, errors.New("Service is missing")
+		return none, errors.New("field Service is missing")
 	case s.ID == "":
-		return none, errors.New("Service.ID is missing")
+		return none, errors.New("field Service.ID is missing")
 	case !strings.EqualFold(s.Service, name): // Consul's names ignore case
-		return none, fmt.Errorf("Service.Service: %q expected, found %q", name, s.Service)
+		return none, fmt.Errorf("field Service.Service: %q expected, found %q", name, s.Service)
 	}
 	health, err := worst(e.Checks)
 	if err != nil {

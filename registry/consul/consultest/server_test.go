@@ -101,7 +101,9 @@ func TestAgentsWritesShowInReads(t *testing.T) {
 	if _, _, text := c.do("GET", "/v1/health/service/web", "", nil); text != "[]" {
 		t.Errorf("after deregistration: %s", text)
 	}
-	var self struct{ Config struct{ Datacenter, NodeName string } }
+	var self struct {
+		Config struct{ Datacenter, NodeName string }
+	}
 	if c.do("GET", "/v1/agent/self", "", &self); self.Config.Datacenter != consultest.Datacenter {
 		t.Errorf("self %+v", self)
 	}
