@@ -265,3 +265,24 @@ func callerAfterInvalidation(t *testing.T, mode registry.Mode, sel registry.Sele
 		t.Errorf("later: %s stale=%t, %v; want new, fresh", ids(a), a.Stale, err)
 	}
 }
+
+func TestWhatASourceDoesWithItsRecordAfterwardsChangesNothing(t *testing.T) {
+	list := []registry.Instance{instance("a")}
+	tags := []string{"x"}
+	source := registry.SourceFunc(func(context.Context, string, *registry.Record) (*registry.Record, error) {
+		return &registry.Record{Instances: list, Tags: tags, Wishes: registry.NoWishes}, nil
+	})
+	c := open(t, nil, cache.Registry{Name: "r", Kind: registry.KindService, Source: source})
+	first, err := c.Lookup(t.Context(), query("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list[0].ID, list[0].Endpoints[0].Address, tags[0] = "spoiled", "spoiled", "spoiled"
+	again, err := c.Lookup(t.Context(), query("web"))
+	if err != nil || !again.Hit || ids(again) != "a" || again.Record.Instances[0].Main().Address != "10.0.0.1" || again.Record.Tags[0] != "x" {
+		t.Errorf("after the source changed its memory: %+v, %v", again.Record, err)
+	}
+	if first.Record.ContentHash() != first.Record.Hash() {
+		t.Error("a sealed record changed")
+	}
+}
