@@ -142,7 +142,6 @@ registries:
 	})
 	before := u.count("/s/web")
 	n.awaits("it was told 200 MB some times", "/v1/services/web", func(a *answer) bool {
-		_, _ = try(http.MethodGet, n.data+"/v1/services/other", "") // another fetch at once
 		return a.Stale && u.count("/s/web") > before+5
 	})
 	if got := n.rss(); got > 200<<20 {

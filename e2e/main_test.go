@@ -34,6 +34,10 @@ var browser = &http.Client{
 }
 
 func TestMain(m *testing.M) {
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil { // of the processes it runs
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	dir, err := os.MkdirTemp("", "edgecache-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
