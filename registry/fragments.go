@@ -60,6 +60,9 @@ func (r *Record) buildFragments() *Fragments {
 	dst = append(dst, `W/"`...)
 	dst = strconv.AppendUint(dst, r.hash, 16)
 	dst = append(dst, '"')
+	if cap(dst) > allocated(len(dst)) {
+		dst = append(make([]byte, 0, len(dst)), dst...) // escapes made it grow
+	}
 	f.text = unsafe.String(unsafe.SliceData(dst), len(dst)) // nobody has dst
 	return f
 }

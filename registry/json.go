@@ -11,7 +11,12 @@ func appendHead(dst []byte, r *Record) []byte {
 	dst = AppendString(dst, r.Key.Name)
 	dst = appendField(dst, "registry", r.Key.Registry)
 	dst = appendField(dst, "kind", string(r.Kind))
-	dst = appendField(dst, "revision", r.Revision.String())
+	if order := r.Revision.Order; order != 0 {
+		dst = append(dst, `,"revision":"`...)
+		dst = append(strconv.AppendUint(dst, order, 10), '"')
+	} else {
+		dst = appendField(dst, "revision", r.Revision.Token)
+	}
 	dst = append(dst, `,"index":`...)
 	dst = strconv.AppendUint(dst, r.Index, 10)
 	return append(dst, beforeInstances...)

@@ -52,12 +52,16 @@ func (r *Record) sizeJSON() int {
 		sizeRevision(r.Revision) +
 		sizeFieldMetadata(r.Metadata) + sizeFieldList("tags", r.Tags)
 	for i := range r.Instances {
-		n += sizeJSONInstance(&r.Instances[i]) + 1
+		n += sizeJSONInstance(&r.Instances[i])
+	}
+	n += max(len(r.Instances)-1, 0) // commas
+	if len(r.Versions) > 0 {
+		n += len(`,"versions":[]`) + len(r.Versions) - 1
 	}
 	for i := range r.Versions {
 		v := &r.Versions[i]
-		n += len(`{"version":"","updated":"2006-01-02T15:04:05.999Z"},`) + len(v.Version) +
-			sizeField("status", v.Status) + sizeFieldList("labels", v.Labels) + sizeFieldMetadata(v.Metadata)
+		n += len(`{"version":""}`) + len(v.Version) + sizeField("status", v.Status) + sizeFieldList("labels", v.Labels) +
+			sizeFieldMetadata(v.Metadata) + sizeFieldTime("updated", v.Updated)
 	}
 	return n
 }
@@ -66,10 +70,7 @@ func sizeJSONInstance(in *Instance) int {
 	n := len(`{"id":"","health":"","weight":}`) + len(in.ID) + len(in.Health.String()) + sizeWeight(in.Weight) +
 		sizePriority(in.Priority) + sizeField("region", in.Region) +
 		sizeField("zone", in.Zone) + sizeField("node", in.Node) + sizeField("version", in.Version) +
-		sizeFieldList("tags", in.Tags) + sizeFieldMetadata(in.Metadata)
-	if in.Registered != 0 {
-		n += len(`,"registered":"2006-01-02T15:04:05.999Z"`)
-	}
+		sizeFieldList("tags", in.Tags) + sizeFieldMetadata(in.Metadata) + sizeFieldTime("registered", in.Registered)
 	if len(in.Endpoints) == 0 {
 		return n
 	}
@@ -78,10 +79,10 @@ func sizeJSONInstance(in *Instance) int {
 	if len(in.Endpoints) == 1 && main.Name == "" {
 		return n
 	}
-	n += len(`,"endpoints":[]`)
+	n += len(`,"endpoints":[]`) + len(in.Endpoints) - 1
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
-		n += len(`{},`) + sizeField("name", e.Name) + sizeReach(e)
+		n += len(`}`) + sizeField("name", e.Name) + sizeReach(e)
 		if e.Address != main.Address || e.URL != "" {
 			n += sizeField("address", e.Address)
 		}
@@ -119,6 +120,13 @@ func sizePriority(p uint16) int {
 	return len(`,"priority":`) + digits(uint64(p))
 }
 
+func sizeFieldTime(name string, ms int64) int {
+	if ms <= 0 {
+		return 0
+	}
+	return len(name) + len(`,"":"2006-01-02T15:04:05.999Z"`)
+}
+
 // digits returns how many decimal digits n has.
 func digits(n uint64) int {
 	var buf [20]byte
@@ -136,7 +144,7 @@ func sizeFieldList(name string, list []string) int {
 	if len(list) == 0 {
 		return 0
 	}
-	n := len(name) + len(`,"":[]`)
+	n := len(name) + len(`,"":[]`) - len(`,`)
 	for _, s := range list {
 		n += len(s) + len(`"",`)
 	}
@@ -147,7 +155,7 @@ func sizeFieldMetadata(m Metadata) int {
 	if len(m) == 0 {
 		return 0
 	}
-	n := len(`,"metadata":{}`)
+	n := len(`,"metadata":{}`) - len(`,`)
 	for i := range m {
 		n += len(m[i].Key) + len(m[i].Value) + len(`"":"",`)
 	}

@@ -86,3 +86,15 @@ func TestSizeDoesNotChangeByAHit(t *testing.T) {
 		t.Errorf("Size allocates %v times", allocs)
 	}
 }
+
+func TestFragmentsAreAsLongAsForeseen(t *testing.T) {
+	rich := full()
+	rich.Metadata = registry.MetadataOf(map[string]string{"plain": "text"}) // what is escaped is not foreseen
+	for name, rec := range map[string]*registry.Record{"none": plain(0, 0), "one": plain(1, 1), "many": plain(100, 9), "every field": rich} {
+		rec.Seal(7)
+		allocs := testing.AllocsPerRun(10, func() { rec.WithIndex(890211220766725).Fragments() })
+		if allocs != 3 { // the copy, the fragments and their text
+			t.Errorf("%s: %v allocations, want 3", name, allocs)
+		}
+	}
+}
