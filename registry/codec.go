@@ -13,8 +13,8 @@ import (
 //	entry        = version, length of text (4 bytes), text, documents
 //	invalidation = version, origin, epoch, seq (8 bytes each), mode, selectors, versions, at
 //
-// Documents come last so that all strings of a record share one allocation and
-// none of them keeps the documents' bytes alive.
+// Documents come last so that the text is read as one string, out of which the
+// strings of a record are copied, without their bytes.
 const codecVersion = 1
 
 const entryHeader = 1 + 4

@@ -15,19 +15,21 @@ import (
 // or, for a selection, the head of All up to `"instances":[` + the picked
 // instances with commas between + the tail of All from `]`.
 type Fragments struct {
-	text             string // where each instance ends, in 4 bytes each; All; the ETag
-	start, head, end uint32 // All begins, its head ends and All ends before these bytes
-	index            uint8  // digits of the index, the last ones of the head but for beforeInstances
+	text            string // All; where each instance ends in it, in endSize bytes each; the ETag
+	head, all, ends uint32 // where the head, All and the ends of the instances end
+	index           uint8  // digits of the index, the last ones of the head but for beforeInstances
 }
 
-// beforeInstances is what follows the index in the head.
-const beforeInstances = `,"instances":[`
+const (
+	beforeInstances = `,"instances":[` // what follows the index in the head
+	endSize         = 4
+)
 
 // All returns everything after age and stale: `"name":"web",…}`.
-func (f *Fragments) All() string { return f.text[f.start:f.end] }
+func (f *Fragments) All() string { return f.text[:f.all] }
 
 // ETag returns the weak ETag of the whole record: `W/"…"`.
-func (f *Fragments) ETag() string { return f.text[f.end:] }
+func (f *Fragments) ETag() string { return f.text[f.ends:] }
 
 // IndexText returns the index in decimal, for headers.
 func (f *Fragments) IndexText() string {
@@ -45,18 +47,23 @@ func (r *Record) Fragments() *Fragments {
 }
 
 func (r *Record) buildFragments() *Fragments {
-	f := &Fragments{start: uint32(endSize * len(r.Instances)), index: uint8(digits(r.Index))}
-	dst := appendHead(make([]byte, f.start, r.sizeFragments()), r)
+	f := &Fragments{index: uint8(digits(r.Index))}
+	ends := make([]uint32, 0, len(r.Instances))
+	dst := appendHead(make([]byte, 0, r.sizeFragments()), r)
 	f.head = uint32(len(dst))
 	for i := range r.Instances {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = AppendInstance(dst, &r.Instances[i], 0)
-		binary.LittleEndian.PutUint32(dst[endSize*i:], uint32(len(dst)))
+		ends = append(ends, uint32(len(dst)))
 	}
 	dst = appendTail(dst, r)
-	f.end = uint32(len(dst))
+	f.all = uint32(len(dst))
+	for _, end := range ends {
+		dst = binary.LittleEndian.AppendUint32(dst, end)
+	}
+	f.ends = uint32(len(dst))
 	dst = append(dst, `W/"`...)
 	dst = strconv.AppendUint(dst, r.hash, 16)
 	dst = append(dst, '"')
@@ -67,33 +74,29 @@ func (r *Record) buildFragments() *Fragments {
 	return f
 }
 
-// endSize is how many bytes say where an instance ends.
-const endSize = 4
-
-// instanceEnd returns where instance i ends, without a comma.
-func (f *Fragments) instanceEnd(i int) uint32 {
-	at := f.text[endSize*i:]
-	return uint32(at[0]) | uint32(at[1])<<8 | uint32(at[2])<<16 | uint32(at[3])<<24
-}
-
 // instance returns the JSON of instance i.
 func (f *Fragments) instance(i int) string {
-	from := f.head
-	if i > 0 {
-		from = f.instanceEnd(i-1) + 1 // the comma
+	ends := f.text[f.all:f.ends]
+	if i == 0 {
+		return f.text[f.head:readEnd(ends)]
 	}
-	return f.text[from:f.instanceEnd(i)]
+	ends = ends[endSize*(i-1):][:2*endSize]
+	return f.text[readEnd(ends)+1 : readEnd(ends[endSize:])] // between them is a comma
 }
 
-// before returns the head, and after the tail.
-func (f *Fragments) before() string { return f.text[f.start:f.head] }
-
-func (f *Fragments) after() string {
+// tail returns what follows the instances.
+func (f *Fragments) tail() string {
 	from := f.head
-	if f.start > 0 {
-		from = f.instanceEnd(int(f.start)/endSize - 1)
+	if f.ends > f.all {
+		from = readEnd(f.text[f.ends-endSize : f.ends])
 	}
-	return f.text[from:f.end]
+	return f.text[from:f.all]
+}
+
+// readEnd reads a number in little endian.
+func readEnd(s string) uint32 {
+	_ = s[endSize-1]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 // AppendAnswer appends the native body of an answer: what sel (nil: all) picks
@@ -111,20 +114,20 @@ func AppendAnswer(dst []byte, rec *Record, sel *Selection, age time.Duration, st
 	case sel.Port != "":
 		return appendByPort(dst, rec, sel, f)
 	}
-	dst = append(dst, f.before()...)
+	dst = append(dst, f.text[:f.head]...)
 	for i, pick := range sel.Picks {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, f.instance(int(pick))...)
 	}
-	return append(dst, f.after()...)
+	return append(dst, f.tail()...)
 }
 
 // appendByPort appends the selected instances with the endpoint of the
 // selection's name as the main one.
 func appendByPort(dst []byte, rec *Record, sel *Selection, f *Fragments) []byte {
-	dst = append(dst, f.before()...)
+	dst = append(dst, f.text[:f.head]...)
 	for i := range sel.Len(rec) {
 		pick := i
 		if !sel.All {
@@ -136,5 +139,5 @@ func appendByPort(dst []byte, rec *Record, sel *Selection, f *Fragments) []byte 
 		in := &rec.Instances[pick]
 		dst = AppendInstance(dst, in, max(in.Endpoint(sel.Port), 0))
 	}
-	return append(dst, f.after()...)
+	return append(dst, f.tail()...)
 }

@@ -93,8 +93,8 @@ func TestFragmentsAreAsLongAsForeseen(t *testing.T) {
 	for name, rec := range map[string]*registry.Record{"none": plain(0, 0), "one": plain(1, 1), "many": plain(100, 9), "every field": rich} {
 		rec.Seal(7)
 		allocs := testing.AllocsPerRun(10, func() { rec.WithIndex(890211220766725).Fragments() })
-		if allocs != 3 { // the copy, the fragments and their text
-			t.Errorf("%s: %v allocations, want 3", name, allocs)
+		if allocs > 4 { // the copy, the fragments, their text, and ends to work with
+			t.Errorf("%s: %v allocations, want 4 at most", name, allocs)
 		}
 	}
 }
