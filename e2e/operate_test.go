@@ -161,8 +161,8 @@ func TestReloadUnderLoad(t *testing.T) {
 func TestTerminationUnderLoadFailsNobody(t *testing.T) {
 	t.Parallel()
 	n, _ := withFile(t, map[string][]string{"web": {"web-1"}}, "", "--set", "http.drain=1s")
-	// Whoever connects once the listener is closed is refused; nothing else
-	// may fail, and not before the node was unready.
+	// A request may fail once the listener is closed: it is refused, or cut off
+	// if its connection was not accepted yet. None may fail before.
 	var unready atomic.Bool
 	var early atomic.Int64
 	l := underLoad(n, "/v1/services/web", func(a *answer, err error) bool {
@@ -171,6 +171,10 @@ func TestTerminationUnderLoadFailsNobody(t *testing.T) {
 		}
 		if !unready.Load() {
 			early.Add(1)
+		}
+		conn, err := net.Dial("tcp", strings.TrimPrefix(n.data, "http://"))
+		if err == nil {
+			conn.Close()
 		}
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})

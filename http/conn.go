@@ -24,7 +24,7 @@ type conn struct {
 	addr    netip.Addr
 	client  *client
 	slack   time.Duration // how much too early a deadline may fire
-	closing atomic.Bool   // nothing is read any more
+	closing atomic.Bool   // nothing is read after the server's lastRead
 	once    sync.Once
 
 	wanted, readSet time.Time // of the one goroutine that reads
@@ -71,11 +71,15 @@ func (c *conn) Write(b []byte) (int, error) {
 // SetWriteDeadline: Write sets its own.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
-// expire ends the connection once it would read: idle ones now, others after
-// the answer they are at.
+// lastReads is how long after the listeners closed a connection is still read:
+// a request that was under way then is answered.
+const lastReads = 100 * time.Millisecond
+
+// expire ends the connection once it reads after the server's lastRead: idle
+// ones then, others after the answer they are at.
 func (c *conn) expire() {
 	c.closing.Store(true)
-	_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	_ = c.Conn.SetReadDeadline(c.server.lastRead) // fails only on a closed connection
 }
 
 func (c *conn) Close() error {

@@ -155,10 +155,7 @@ func (p *port) take(raw net.Conn) {
 	}
 	e := p.current.Load()
 	c := &conn{Conn: raw, server: s, addr: addr, client: owner, slack: e.slack}
-	if !s.remember(c) {
-		_ = c.Close() // closing anyway
-		return
-	}
+	s.remember(c)
 	var served net.Conn = c
 	if p.certs != nil {
 		served = tls.Server(c, p.certs.config())

@@ -39,6 +39,8 @@ type Server struct {
 	conns   map[*conn]struct{}
 	opened  bool
 	closed  bool
+
+	lastRead time.Time // set by Close before any connection expires
 }
 
 // New returns a server that does nothing until [Server.Open]. The options must
@@ -192,6 +194,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.lastRead = time.Now().Add(lastReads)
 	s.draining.Store(true)
 	close(s.drained)
 	err := errors.Join(s.data.close(), s.admin.close())
@@ -224,16 +227,16 @@ func (s *Server) closing() {
 	}
 }
 
-// remember counts a connection; false: the server is closed.
-func (s *Server) remember(c *conn) bool {
+// remember counts a connection. One that was accepted while the listener
+// closed may still bring its request.
+func (s *Server) remember(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
 	s.conns[c] = struct{}{}
 	s.counters.connections.Add(1)
-	return true
+	if s.closed {
+		c.expire()
+	}
 }
 
 func (s *Server) forget(c *conn) {

@@ -1,8 +1,12 @@
 package http_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net"
+	nethttp "net/http"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +99,46 @@ func TestCloseLetsRequestsFinish(t *testing.T) {
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestARequestUnderWayWhenTheListenerClosesIsAnswered(t *testing.T) {
+	e := newMemoryEngine()
+	e.set("web", "a")
+	for try := 1; ; try++ { // a slow machine may miss the time that is left for it
+		s := serve(t, e, nil)
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /v1/services/web HTTP/1.1\r\nHost: x\r\n\r\n")
+		answers := bufio.NewReader(conn)
+		res, err := nethttp.ReadResponse(answers, nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		eventually(t, "the listener is closed", func() bool {
+			probe, err := net.Dial("tcp", s.Addr())
+			if err == nil {
+				probe.Close()
+			}
+			return err != nil
+		})
+		fmt.Fprint(conn, "GET /v1/services/web HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err = nethttp.ReadResponse(answers, nil)
+		if closing := <-closed; closing != nil {
+			t.Error(closing)
+		}
+		if err == nil && res.StatusCode == 200 && res.Close {
+			return
+		}
+		if try == 5 {
+			t.Fatalf("%v, %v; want an answer that closes the connection", res, err)
+		}
 	}
 }
 
