@@ -307,3 +307,27 @@ func TestASlowReaderEndsWithTheNewestOfEachName(t *testing.T) {
 	}
 	t.Logf("%d changes told as %d events", names*versions, events)
 }
+
+func TestAReaderLearnsOfANameThatCameBeforeIt(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.set("old", "one")
+	n := start(t, loopback+fmt.Sprintf(polled, u.URL))
+	n.awaits("the list", "/v1/services", func(a *answer) bool { return a.Complete && rows(a) == "old/catalog" })
+	u.set("new", "one") // while nobody follows
+	n.awaits("it is listed", "/v1/services", func(a *answer) bool { return rows(a) == "new/catalog old/catalog" })
+	s := follow(t, n.data+"/v1/watch?prefix=", "")
+	s.until("upsert", "new")
+	s.until("synced", "")
+	s.close()
+	u.set("newer", "one")
+	polls := u.count("/all")
+	eventually(t, "the registry was polled", func() error {
+		if u.count("/all") < polls+4 {
+			return fmt.Errorf("%d times", u.count("/all"))
+		}
+		return nil
+	})
+	s = follow(t, n.data+"/v1/watch?prefix=", "")
+	s.until("upsert", "newer")
+}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/fetch"
@@ -30,9 +31,10 @@ type lister struct {
 	sequence atomic.Uint64
 	turn     chan struct{} // holds one value while a caller fetches; protects the fields below
 
-	began   uint64 // sequence at the start of the last fetch
-	through bool   // it asked for the registry's latest state
-	err     error  // of it
+	began   uint64    // sequence at the start of the last fetch
+	at      time.Time // of that start
+	through bool      // it asked for the registry's latest state
+	err     error     // of it
 	good    *listing
 	skipped int // names of the last listing that cannot be names
 }
@@ -101,12 +103,12 @@ func (s *Source) listing(ctx context.Context) (*listing, error) {
 	if l.began > came && (l.through || !registry.IsReadThrough(ctx)) {
 		return l.good, l.err
 	}
-	began := l.sequence.Add(1)
+	began, at := l.sequence.Add(1), time.Now()
 	got, err := s.fetchList(ctx, l.good)
 	if err != nil && ctx.Err() != nil {
 		return nil, err // this caller's own end: the next one tries for itself
 	}
-	l.began, l.through, l.err = began, registry.IsReadThrough(ctx), err
+	l.began, l.at, l.through, l.err = began, at, registry.IsReadThrough(ctx), err
 	if err != nil {
 		return nil, err
 	}

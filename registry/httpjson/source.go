@@ -56,7 +56,8 @@ func New(o Options) (*Source, error) {
 
 // Can tells that the source lists if it has a list, and watches it if it polls.
 func (s *Source) Can() registry.Capabilities {
-	return registry.Capabilities{List: s.options.List != "", Watch: s.options.Poll > 0, WatchAll: s.options.Poll > 0}
+	polls := s.options.Poll > 0
+	return registry.Capabilities{List: s.options.List != "", Watch: polls, WatchAll: polls, WatchList: polls}
 }
 
 // Identity names address, credentials and mapping: records got under another

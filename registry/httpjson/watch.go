@@ -74,3 +74,47 @@ func (s *Source) poll(ctx context.Context, names []string, known map[string]*reg
 	slices.SortStableFunc(events, func(a, b registry.Event) int { return int(a.Kind) - int(b.Kind) })
 	return events, nil
 }
+
+// WatchList emits the names of the list: those that Watch saw since the last
+// time, or, if it does not run, those of a list asked for every Poll.
+func (s *Source) WatchList(ctx context.Context, emit func(names []string)) error {
+	var names []string
+	var told time.Time
+	for first := true; ; first = false {
+		l, err := s.listedSince(ctx, told)
+		if err != nil {
+			return err
+		}
+		told = time.Now()
+		if now := l.sortedNames(); first || !slices.Equal(now, names) {
+			names = now
+			emit(append([]string{}, now...)) // the receiver owns it; nil would be no news
+		} else {
+			emit(nil)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(s.options.Poll * 6 / 5): // Watch has polled by then
+		}
+	}
+}
+
+// listedSince returns the last list if its fetch began after a time, else a
+// new one.
+func (s *Source) listedSince(ctx context.Context, after time.Time) (*listing, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	l := &s.list
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, s.ended(ctx)
+	}
+	good, recent := l.good, l.err == nil && !after.IsZero() && l.at.After(after)
+	<-l.turn
+	if recent {
+		return good, nil
+	}
+	return s.listing(ctx)
+}

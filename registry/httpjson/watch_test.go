@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,5 +88,38 @@ func TestAWatchEndsAtARecordThatCannotBeRead(t *testing.T) {
 	s.put("bad")
 	if got := next(); !strings.HasPrefix(got, "end: ") || !strings.Contains(got, "web: instances") {
 		t.Errorf("got %q, want the end of the watch and the field", got)
+	}
+}
+
+func TestAWatchOfTheListSharesWhatAWatchPolled(t *testing.T) {
+	s := newServer(t)
+	t.Cleanup(s.stop)
+	s.list = nativeList
+	s.put("web", one(1))
+	const poll = 200 * time.Millisecond
+	source := open(t, httpjson.Options{Address: registry.Strings{s.url()}, List: "/list", Poll: poll})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var watches sync.WaitGroup
+	polls := 0
+	watches.Go(func() {
+		_ = source.Watch(ctx, registry.Revision{}, nil, func(e registry.Event) { // ends as the other does
+			if e.Kind == registry.EventSynced || e.Kind == registry.EventAlive {
+				polls++
+			}
+		})
+	})
+	lists := 0
+	err := source.WatchList(ctx, func([]string) {
+		if lists++; lists == 10 {
+			cancel()
+		}
+	})
+	watches.Wait()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the watch of the list ended with %v", err)
+	}
+	if own := s.count() - polls; own > lists/2 {
+		t.Errorf("%d lists took %d calls beside the %d of the watch", lists, own, polls)
 	}
 }
