@@ -35,9 +35,10 @@ func TestThreeRegistriesInOrder(t *testing.T) {
 			"web": "consul/web-consul", "static": "files/static-file", "billing": "catalog/billing-http",
 			"shared": "consul/shared-consul", "part": "consul/part-consul",
 		} {
-			if a := n.get("/v1/services/" + name); a.status != 200 || a.Registry+"/"+a.ids() != want || a.Stale {
+			if a := n.get("/v1/services/" + name); a.status != 200 || a.Registry+"/"+a.ids() != want {
 				t.Errorf("%s: %v, want %s", name, a, want)
 			}
+			n.awaits("it is fresh", "/v1/services/"+name, func(a *answer) bool { return a.status == 200 && !a.Stale })
 		}
 		for _, registry := range []string{"consul", "files", "catalog"} {
 			a := n.get("/v1/registries/" + registry + "/services/shared")
