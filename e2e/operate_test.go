@@ -221,7 +221,6 @@ func TestAPauseOfTheProcessCountsAsAge(t *testing.T) {
 	}
 	from := time.Now()
 	n.signal(syscall.SIGSTOP)
-	waiting := n.waiter("/v1/services/web") // reaches a node that stands still
 	eventually(t, "the process is stopped", func() error {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
 		if err != nil {
@@ -232,6 +231,7 @@ func TestAPauseOfTheProcessCountsAsAge(t *testing.T) {
 		}
 		return nil
 	})
+	waiting := n.waiter("/v1/services/web") // reaches a node that stands still
 	<-time.After(time.Until(from.Add(pause)))
 	n.signal(syscall.SIGCONT)
 	for _, a := range []*answer{<-waiting, n.get("/v1/services/web")} {
