@@ -37,6 +37,7 @@ type doubts struct {
 	empties     int           // unconfirmed empty answers in a row: rec is kept against them
 	emptySince  time.Duration // when the first of them came
 	provisional int           // times the registry answered the same after an invalidation
+	deleted     bool          // a watch saw it deleted on purpose, but an invalidation came between
 	behind      time.Duration // since when the registry answers older than known; 0: it does not
 
 	failure  *registry.UpstreamError // of the last fetch; nil: it succeeded

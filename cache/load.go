@@ -15,14 +15,21 @@ import (
 // perRegistry is how many keys of one registry a load fetches at a time.
 const perRegistry = 16
 
-// loads are the first load and refreshes: one at a time, the newest report is
-// kept.
+// loads are the first load and refreshes: one at a time, the others queue.
 type loads struct {
-	mu      sync.Mutex // protects the fields below
-	report  registry.Report
-	done    chan struct{} // closed when the load ends; nil: none ran yet
-	loaded  bool          // the first load is over
+	mu      sync.Mutex       // protects the fields below, and those of each load
+	current *load            // runs, or was the last that did; nil: none yet
+	queued  map[string]*load // waiting or running, by what they load
+	last    *load            // the refresh queued last; none waits for the first load, which may take long
+	loaded  bool             // the first load is over
 	started time.Duration
+}
+
+// A load fetches many keys and reports on each.
+type load struct {
+	what   string        // its selectors; "": the first load
+	done   chan struct{} // closed at its end
+	report registry.Report
 }
 
 // first loads what the configuration names for the start.
@@ -35,56 +42,84 @@ func (l *loads) first(c *Cache) {
 	l.started, l.loaded = c.now(), !warms
 	l.mu.Unlock()
 	if warms {
-		l.run(c, c.warmTargets)
+		l.run(c, "", c.warmTargets)
 	}
 }
 
-// run starts a load unless one runs. It returns a channel that is closed when
-// the load that now runs ends; nil after Close began.
-func (l *loads) run(c *Cache, targets func(ctx context.Context, yield func(target))) <-chan struct{} {
+// run queues a load, or joins the one of the same that waits or runs; nil
+// after Close began.
+func (l *loads) run(c *Cache, what string, targets func(ctx context.Context, yield func(target))) *load {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.report.Running {
-		return l.done
+	if same := l.queued[what]; same != nil {
+		return same
 	}
-	done := make(chan struct{})
+	n := &load{what: what, done: make(chan struct{})}
+	n.report = registry.Report{ID: fmt.Sprintf("%x", rand.Uint64()), Started: time.Now().UTC(), Running: true,
+		Services: []registry.ReportItem{}}
+	before := l.last
 	started := c.spawn(func() {
-		c.load(c.ctx, targets)
-		l.end(c, done)
+		if before != nil {
+			<-before.done
+		}
+		l.mu.Lock()
+		l.current = n
+		n.report.Started = time.Now().UTC()
+		l.mu.Unlock()
+		c.load(c.ctx, targets, func(item registry.ReportItem) { l.add(n, item) })
+		l.end(c, n)
 	})
 	if !started {
 		return nil
 	}
-	l.done = done
-	l.report = registry.Report{ID: fmt.Sprintf("%x", rand.Uint64()), Started: time.Now().UTC(), Running: true,
-		Services: []registry.ReportItem{}}
-	return done
+	if len(l.queued) == 0 {
+		l.current = n
+		l.queued = map[string]*load{}
+	}
+	l.queued[what] = n
+	if what != "" {
+		l.last = n
+	}
+	return n
 }
 
-func (l *loads) add(item registry.ReportItem) {
+func (l *loads) add(to *load, item registry.ReportItem) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.report.Services = append(l.report.Services, item)
+	to.report.Services = append(to.report.Services, item)
 }
 
-func (l *loads) end(c *Cache, done chan struct{}) {
+func (l *loads) end(c *Cache, n *load) {
 	l.mu.Lock()
-	l.report.Running = false
-	l.report.ElapsedMS = milliseconds(time.Since(l.report.Started))
-	slices.SortFunc(l.report.Services, func(a, b registry.ReportItem) int {
+	n.report.Running = false
+	n.report.ElapsedMS = milliseconds(time.Since(n.report.Started))
+	slices.SortFunc(n.report.Services, func(a, b registry.ReportItem) int {
 		return strings.Compare(a.Registry+"\x00"+a.Name, b.Registry+"\x00"+b.Name)
 	})
 	failed := 0
-	for _, s := range l.report.Services {
+	for _, s := range n.report.Services {
 		if s.Result == "failed" {
 			failed++
 		}
 	}
-	l.loaded = true
-	services := len(l.report.Services)
+	l.loaded = l.loaded || n.what == ""
+	delete(l.queued, n.what)
+	services := len(n.report.Services)
 	l.mu.Unlock()
 	c.opts.Logger.Info("load ended", "services", services, "failed", failed)
-	close(done)
+	close(n.done)
+}
+
+// reportOf returns a copy of a load's report.
+func (l *loads) reportOf(n *load) registry.Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := n.report
+	r.Services = slices.Clone(r.Services)
+	if r.Running {
+		r.ElapsedMS = milliseconds(time.Since(r.Started))
+	}
+	return r
 }
 
 // A target is one key to load.
@@ -93,8 +128,9 @@ type target struct {
 	name string
 }
 
-// load fetches what targets yields, in parallel, within each registry's bound.
-func (c *Cache) load(ctx context.Context, targets func(ctx context.Context, yield func(target))) {
+// load fetches what targets yields, in parallel, within each registry's bound,
+// and reports each.
+func (c *Cache) load(ctx context.Context, targets func(ctx context.Context, yield func(target)), report func(registry.ReportItem)) {
 	lanes := map[*upstream]*lane{}
 	seen := map[registry.Key]bool{}
 	targets(ctx, func(t target) {
@@ -110,7 +146,7 @@ func (c *Cache) load(ctx context.Context, targets func(ctx context.Context, yiel
 		}
 		l.add(t.name, func(name string) {
 			if ctx.Err() == nil {
-				c.loads.add(c.refreshNow(ctx, t.u, name))
+				report(c.refreshNow(ctx, t.u, name))
 			}
 		})
 	})
@@ -182,19 +218,20 @@ func (c *Cache) warmTargets(ctx context.Context, yield func(target)) {
 }
 
 // Refresh fetches now what the selectors cover of what is listed or cached,
-// and returns the report: whole, or still running if ctx ends first. A call
-// while a load runs joins it.
+// and returns the report: whole, or still running if ctx ends first; it goes
+// on then. A call joins a load of the same selectors and waits for others.
 func (c *Cache) Refresh(ctx context.Context, selectors []registry.Selector) (registry.Report, error) {
-	done := c.loads.run(c, func(ctx context.Context, yield func(target)) { c.refreshTargets(ctx, selectors, yield) })
-	if done == nil {
+	n := c.loads.run(c, fmt.Sprintf("%+v", selectors), func(ctx context.Context, yield func(target)) {
+		c.refreshTargets(ctx, selectors, yield)
+	})
+	if n == nil {
 		return registry.Report{}, errClosed
 	}
 	select {
-	case <-done:
+	case <-n.done:
 	case <-ctx.Done():
 	}
-	r, _ := c.Report()
-	return r, nil
+	return c.loads.reportOf(n), nil
 }
 
 // spawn starts a goroutine that Close waits for; false after Close began.
@@ -257,21 +294,17 @@ func (c *Cache) refreshTargets(ctx context.Context, selectors []registry.Selecto
 	}
 }
 
-// Report returns a copy of the report of the last load; false before the
-// first.
+// Report returns a copy of the report of the load that runs, else of the last;
+// false before the first.
 func (c *Cache) Report() (registry.Report, bool) {
 	l := &c.loads
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	r := l.report
-	r.Services = slices.Clone(r.Services)
-	if r.Services == nil {
-		r.Services = []registry.ReportItem{}
+	n := l.current
+	l.mu.Unlock()
+	if n == nil {
+		return registry.Report{Services: []registry.ReportItem{}}, false
 	}
-	if r.Running {
-		r.ElapsedMS = milliseconds(time.Since(r.Started))
-	}
-	return r, l.done != nil
+	return l.reportOf(n), true
 }
 
 // Ready reports whether the first load is over or has had its time, and what

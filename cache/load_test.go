@@ -235,3 +235,35 @@ func TestNoRegistryOfAKindIsACompleteEmptyList(t *testing.T) {
 		t.Errorf("Names = %+v, %v; want an empty complete list", page, err)
 	}
 }
+
+func TestRefreshesOfDifferentServicesQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fill(registrytest.NewFake("r"))
+		f.Put("api", instance("x"))
+		f.SetDelay(time.Second)
+		stuck := registrytest.NewFake("stuck") // whose first load never ends
+		stuck.SetError(errors.New("down"))
+		never := unwatched("stuck", stuck)
+		never.WarmAll, never.Services = true, []string{"stuck-*"}
+		c := open(t, nil, unwatched("r", f), never)
+		refresh := func(name string, within time.Duration) registry.Report {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			r, err := c.Refresh(ctx, []registry.Selector{{Key: registry.Key{Name: name}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		if r := refresh("web", 100*time.Millisecond); !r.Running {
+			t.Errorf("a refresh that had no time: %+v, want it running", r)
+		}
+		r := refresh("api", 10*time.Second)
+		if r.Running || len(r.Services) != 1 || r.Services[0].Name != "api" {
+			t.Errorf("report of api = %+v", r)
+		}
+		if f.Calls("web") != 1 || f.Calls("api") != 1 {
+			t.Errorf("calls: web %d, api %d; want 1 each", f.Calls("web"), f.Calls("api"))
+		}
+	})
+}

@@ -161,6 +161,14 @@ func (c *Cache) landed(u *upstream, out outcome, f *found) bool {
 	}
 	now := c.now()
 	st, age := c.view(u, e, now)
+	if st != stateFresh {
+		// A watch may have brought the present content meanwhile.
+		if held := c.mem.get(e.key); held != nil && held != e && held.began >= e.began {
+			if better, young := c.view(u, held, now); better == stateFresh {
+				e, st, age = held, better, young
+			}
+		}
+	}
 	if st == stateExpired && (e.rec != nil || e.mode() == registry.ModeHard) {
 		return false
 	}

@@ -193,7 +193,7 @@ func (c *Cache) suspicious(u *upstream, held *entry, now time.Duration) bool {
 		return false
 	}
 	// Whoever invalidated knew of a change, and the registry was reached.
-	if max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) >= registry.ModeVerify {
+	if held.deleted || max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) >= registry.ModeVerify {
 		return false
 	}
 	if now-held.base() > held.sie {

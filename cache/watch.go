@@ -250,7 +250,7 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	}
 	out := c.settle(u, key, held, r, nil, began)
 	if changed && !out.stored {
-		c.contradictLocked(held)
+		c.contradictLocked(held, false)
 	}
 	c.order.Unlock()
 	c.settled(u, key, held, out)
@@ -259,11 +259,12 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 // contradictLocked handles an entry that a watch contradicted with something
 // that was not stored, since an invalidation covers it: the watch confirms the
 // entry no longer, and the next lookup asks.
-func (c *Cache) contradictLocked(held *entry) {
+func (c *Cache) contradictLocked(held *entry, deleted bool) {
 	if held == nil || c.mem.peek(held.key) != held {
 		return
 	}
 	n := held.unconfirmed()
+	n.deleted = n.deleted || deleted
 	n.raise(registry.ModeSoft)
 	c.mem.put(n)
 }
@@ -308,8 +309,11 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	r := reply{absent: true, meant: deliberate, asked: now, received: now, watch: w}
 	out := c.settleAbsence(u, key, held, r, began)
 	if !out.stored {
-		c.contradictLocked(held)
+		c.contradictLocked(held, deliberate)
 	}
 	c.order.Unlock()
 	c.settled(u, key, held, out)
+	if deliberate && !out.stored {
+		c.fetchSoon(u, name) // what it finds is believed
+	}
 }

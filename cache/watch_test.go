@@ -232,3 +232,48 @@ func TestProbationIsNotHiddenByALiveWatch(t *testing.T) {
 		}
 	})
 }
+
+// lateDeletes tells of deletions a little after the list of names did.
+type lateDeletes struct{ *registrytest.Fake }
+
+func (f lateDeletes) Watch(ctx context.Context, from registry.Revision, names []string, emit func(registry.Event)) error {
+	return f.Fake.Watch(ctx, from, names, func(ev registry.Event) {
+		if ev.Kind == registry.EventDelete {
+			time.Sleep(10 * time.Millisecond)
+		}
+		emit(ev)
+	})
+}
+
+// A registry's list and its watch of a name tell of a deletion at the same
+// moment, in either order.
+func TestDeliberateDeletionIsBelievedWhicheverWatchTellsFirst(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("list first=%t", late), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := fill(each("r"))
+				f.Put("other", instance("x")) // an empty list would not be believed
+				f.Caps.List, f.Caps.WatchList = true, true
+				r := watched("r", f)
+				if late {
+					r.Source = lateDeletes{f}
+				}
+				c := open(t, nil, r)
+				sub := c.Subscribe(registry.Subscribe{Names: []string{"web"}})
+				defer sub.Close()
+				c.Lookup(t.Context(), query("web"))
+				synctest.Wait()
+				sub.Take(nil)
+				f.Remove("web")
+				time.Sleep(20 * time.Millisecond)
+				synctest.Wait()
+				if names, _, _ := sub.Take(nil); len(names) != 1 {
+					t.Errorf("who follows the name was not woken")
+				}
+				if a, err := c.Lookup(t.Context(), query("web")); !errors.Is(err, registry.ErrNotFound) {
+					t.Errorf("%s, %v; want ErrNotFound", describe(a, err), err)
+				}
+			})
+		})
+	}
+}
