@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/edgecache/edgecache/registry"
 )
 
 // A bodyError says what is wrong with a request's JSON, and where.
@@ -168,38 +170,18 @@ func unknownField(name string, fields map[string]fieldDecoder) string {
 	return fmt.Sprintf("unknown field; known are %v", known)
 }
 
+// maxGuessed is how much of a word is compared.
+const maxGuessed = 64
+
 // nearestWord returns the known word that is a third of its letters away from
 // word or less (of short ones, half), or "".
 func nearestWord(word string, known []string) string {
 	best, distance := "", 0
 	for _, k := range known {
-		d := editDistance(word, k)
+		d := registry.EditDistance(word[:min(len(word), maxGuessed)], k)
 		if d <= max(min(2, len(k)/2), len(k)/3) && (best == "" || d < distance) {
 			best, distance = k, d
 		}
 	}
 	return best
-}
-
-func editDistance(a, b string) int {
-	if len(a) > 64 {
-		a = a[:64]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next := min(row[j]+1, row[j+1]+1, diagonal+cost)
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }

@@ -8,15 +8,17 @@ func nearest(s string, words []string) string {
 		if len(s) > len(w)+2 || len(w) > len(s)+2 {
 			continue
 		}
-		if d := distance(s, w); d < best && 2*d < len(w) {
+		if d := EditDistance(s, w); d < best && 2*d < len(w) {
 			best, found = d, w
 		}
 	}
 	return found
 }
 
-// distance counts the insertions, deletions and replacements between two words.
-func distance(a, b string) int {
+// EditDistance counts the bytes to insert, delete or replace between two words,
+// for messages that name what may have been meant. Words are short: it takes
+// time in proportion to the product of their lengths.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

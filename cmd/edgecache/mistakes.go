@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/edgecache/edgecache/registry"
 )
 
 // mistakes gathers all that is wrong with a configuration, to tell it in one
@@ -172,6 +174,9 @@ func excerpt(line []rune, at int) (part []rune, shifted int) {
 // laterSections are what the interface knows and this version does not have.
 var laterSections = []string{"gossip", "store", "dns", "xds", "plugins", "filters", "consul"}
 
+// maxGuessed is the longest key for which a near one is looked for.
+const maxGuessed = 64
+
 // unknownKey says that a key is unknown, and which one may have been meant.
 func unknownKey(path, key string, known []string) string {
 	if path == "" && slices.Contains(laterSections, key) {
@@ -179,7 +184,10 @@ func unknownKey(path, key string, known []string) string {
 	}
 	best, distance := "", len(key)/3+2
 	for _, k := range known {
-		if d := editDistance(key, k); d < distance {
+		if len(key) > maxGuessed {
+			break
+		}
+		if d := registry.EditDistance(key, k); d < distance {
 			best, distance = k, d
 		}
 	}
@@ -187,28 +195,4 @@ func unknownKey(path, key string, known []string) string {
 		return fmt.Sprintf("unknown key; did you mean %s?", best)
 	}
 	return "unknown key; known here: " + strings.Join(known, ", ")
-}
-
-// editDistance counts the bytes to insert, delete or replace between a and b.
-func editDistance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
