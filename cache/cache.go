@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,7 +194,7 @@ func (c *Cache) Lookup(ctx context.Context, q *registry.Query) (registry.Answer,
 	u := us.byName[q.Registry]
 	switch {
 	case u == nil:
-		return registry.Answer{}, &registry.LookupError{Name: q.Name, Err: registry.ErrNoRegistry}
+		return registry.Answer{}, &registry.LookupError{Name: strings.Clone(q.Name), Err: us.unknown(q.Registry)}
 	case u.merges():
 		return c.resolve(ctx, u.self[:], q, now, until)
 	}

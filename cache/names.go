@@ -17,7 +17,7 @@ func (c *Cache) Names(ctx context.Context, q *registry.NamesQuery) (registry.Nam
 	if q.Registry != "" {
 		u := us.byName[q.Registry]
 		if u == nil {
-			return registry.NamesPage{}, registry.ErrNoRegistry
+			return registry.NamesPage{}, us.unknown(q.Registry)
 		}
 		order = []*upstream{u}
 	}

@@ -155,3 +155,12 @@ func assemble(all []*upstream) *upstreams {
 	}
 	return us
 }
+
+// unknown is the error of a lookup in a registry that is not configured.
+func (us *upstreams) unknown(name string) error {
+	names := make([]string, 0, len(us.all))
+	for _, u := range us.all {
+		names = append(names, u.Name)
+	}
+	return fmt.Errorf("%w: %q; there are %s", registry.ErrNoRegistry, name, strings.Join(names, ", "))
+}

@@ -5,8 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/edgecache/edgecache/http/apitest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCheckFindsWhatIsNotDeclared(t *testing.T) {
 	header := func(extra ...string) map[string][]string {
