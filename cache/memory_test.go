@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/edgecache/edgecache/cache"
 	"github.com/edgecache/edgecache/registry"
@@ -19,7 +20,7 @@ func TestInventedNamesEvictNoRealOne(t *testing.T) {
 	for i := range real {
 		f.Put(fmt.Sprintf("real-%d", i), instance("a"))
 	}
-	c := open(t, func(o *cache.Options) { o.Memory = 2 << 20 }, unwatched("r", f))
+	c := open(t, func(o *cache.Options) { o.Memory, o.TTL, o.StaleIfError = 2<<20, time.Hour, 24*time.Hour }, unwatched("r", f))
 	look := func(name string) (registry.Answer, error) { return c.Lookup(t.Context(), query(name)) }
 	for i := range real {
 		if _, err := look(fmt.Sprintf("real-%d", i)); err != nil {
