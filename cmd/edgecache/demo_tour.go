@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/client"
+	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/consul/consultest"
 )
 
@@ -144,6 +145,15 @@ func (t *tour) invalidation(ctx context.Context) error {
 	if _, err := t.get(ctx, invalidatedPath); err != nil {
 		return err
 	}
+	// Its watch begins with a read of its own, which must not come after the
+	// invalidation and serve as the question.
+	err := t.poll(ctx, func() (bool, error) {
+		r, err := t.registry(ctx)
+		return r.Watch.Live >= 2, err
+	})
+	if err != nil {
+		return err
+	}
 	if err := t.edgecache(ctx, "invalidate", invalidatedService); err != nil {
 		return err
 	}
@@ -189,13 +199,23 @@ func (t *tour) outage(ctx context.Context) error {
 
 // down reports whether the node knows that its registry is down.
 func (t *tour) down(ctx context.Context) (bool, error) {
+	r, err := t.registry(ctx)
+	return r.State == "down", err
+}
+
+// registry returns the node's view of its registry.
+func (t *tour) registry(ctx context.Context) (registry.RegistryStatus, error) {
+	var none registry.RegistryStatus
 	c, err := client.New(client.Options{Address: t.admin})
 	if err != nil {
-		return false, err
+		return none, err
 	}
 	defer c.Close()
-	registries, err := c.Registries(ctx)
-	return len(registries) == 1 && registries[0].State == "down", err
+	all, err := c.Registries(ctx)
+	if err != nil || len(all) != 1 {
+		return none, err
+	}
+	return all[0], nil
 }
 
 func (t *tour) comeback(ctx context.Context) error {
