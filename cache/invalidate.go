@@ -25,8 +25,7 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 	}
 	began := c.now()
 	inv.At = time.Now().UnixMilli()
-	position, del := c.Apply(inv)
-	err := c.journal.Append(inv, position, del)
+	err := c.journal.Append(ctx, inv, c.Apply(inv))
 	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: []string{}, Fenced: []string{}, Pending: []string{}}
 	if err != nil {
 		conf.Pending = append(conf.Pending, c.opts.Node)
@@ -42,21 +41,17 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 }
 
 // Apply takes a position for inv, marks what it covers and voids the flights
-// it covers, all at once, without logging or sending it. It returns the
-// position and the keys to delete from disk in the same batch as the log.
-func (c *Cache) Apply(inv *registry.Invalidation) (position uint64, del []registry.Key) {
+// it covers, all at once, without logging or sending it. It returns what the
+// journal is to keep of that.
+func (c *Cache) Apply(inv *registry.Invalidation) registry.Applied {
 	c.order.Lock()
 	us := c.ups.Load()
-	position = c.gens.next()
+	a := registry.Applied{Position: c.gens.next()}
 	for _, s := range inv.Selectors {
-		if s.ByKey() {
-			del = c.applyKey(us, s, inv.Mode, position, del)
-		} else {
-			c.applyWide(us, s, inv.Mode, position)
-		}
+		c.apply(us, s, inv.Mode, &a)
 		for _, u := range us.all {
 			if s.Key.Registry == "" || s.Key.Registry == u.Name || contains(us.byName[s.Key.Registry], u) {
-				u.list.void.Store(position)
+				u.list.void.Store(a.Position)
 			}
 		}
 	}
@@ -67,7 +62,16 @@ func (c *Cache) Apply(inv *registry.Invalidation) (position uint64, del []regist
 		c.sweepGenerations()
 	}
 	c.notifyOf(us, inv)
-	return position, del
+	return a
+}
+
+// apply raises one selector at a.Position and notes in a what that came to.
+func (c *Cache) apply(us *upstreams, s registry.Selector, m registry.Mode, a *registry.Applied) {
+	if s.ByKey() {
+		c.applyKey(us, s, m, a)
+	} else {
+		c.applyWide(us, s, m, a)
+	}
 }
 
 // notifyOf makes those look again who follow what inv covers.
@@ -107,20 +111,19 @@ func contains(merge, u *upstream) bool {
 }
 
 // applyKey marks one name in one registry, a merge's parts or all.
-func (c *Cache) applyKey(us *upstreams, s registry.Selector, m registry.Mode, position uint64, del []registry.Key) []registry.Key {
+func (c *Cache) applyKey(us *upstreams, s registry.Selector, m registry.Mode, a *registry.Applied) {
 	for _, u := range us.all {
 		if u.merges() || s.Key.Registry != "" && s.Key.Registry != u.Name && !contains(us.byName[s.Key.Registry], u) {
 			continue
 		}
 		key := registry.Key{Registry: u.Name, Name: strings.Clone(s.Key.Name)}
-		c.gens.raiseKey(key, m, position)
+		c.gens.raiseKey(key, m, a.Position)
 		c.voidLocked(key)
 		if e := c.mem.peek(key); e != nil {
 			e.raise(m)
 		}
-		del = append(del, key)
+		a.Keys = append(a.Keys, key)
 	}
-	return del
 }
 
 // voidLocked takes the flight of a key off the table: who comes later starts
@@ -143,17 +146,18 @@ func (c *Cache) voidFlight(key registry.Key, f *flight) {
 // applyWide raises a tag, prefix, registry or all: entries are judged by it
 // when they are next looked at. Tags of what is being fetched are not known
 // yet, so every flight that might be covered is voided.
-func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, position uint64) {
+func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, a *registry.Applied) {
 	merge := us.byName[s.Key.Registry]
 	if merge != nil && merge.merges() {
 		for _, part := range merge.parts {
 			narrowed := s
 			narrowed.Key.Registry = part.Name
-			c.applyWide(us, narrowed, m, position)
+			c.applyWide(us, narrowed, m, a)
 		}
 		return
 	}
-	c.gens.raiseWide(s, m, position)
+	a.Wide = append(a.Wide, s)
+	c.gens.raiseWide(s, m, a.Position)
 	for key, f := range c.flights {
 		if s.Tag != "" && (s.Key.Registry == "" || s.Key.Registry == key.Registry) || s.Covers(key, nil) {
 			c.voidFlight(key, f)
@@ -161,7 +165,7 @@ func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, p
 	}
 	for _, u := range us.all {
 		if s.Key.Registry == "" || s.Key.Registry == u.Name {
-			u.newest.Store(max(u.newest.Load(), position))
+			u.newest.Store(max(u.newest.Load(), a.Position))
 		}
 	}
 }
@@ -189,12 +193,7 @@ func (c *Cache) restore(s registry.Selector, m registry.Mode, position uint64) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.gens.position = max(c.gens.position, position)
-	us := c.ups.Load()
-	if s.ByKey() {
-		c.applyKey(us, s, m, position, nil)
-	} else {
-		c.applyWide(us, s, m, position)
-	}
+	c.apply(c.ups.Load(), s, m, &registry.Applied{Position: position})
 }
 
 // Upsert implements [registry.Sink].

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync/atomic"
 
@@ -18,13 +19,17 @@ func newMemoryJournal() *memoryJournal {
 	return &memoryJournal{origin: rand.Uint64(), epoch: rand.Uint64()}
 }
 
-func (j *memoryJournal) Append(inv *registry.Invalidation, _ uint64, _ []registry.Key) error {
+func (j *memoryJournal) Append(_ context.Context, inv *registry.Invalidation, _ registry.Applied) error {
 	inv.Origin, inv.Epoch, inv.Seq = j.origin, j.epoch, j.seq.Add(1)
 	return nil
 }
 
-func (j *memoryJournal) Record(*registry.Invalidation, uint64, []registry.Key) error { return nil }
+func (j *memoryJournal) Record(context.Context, *registry.Invalidation, []byte, registry.Applied) error {
+	return nil
+}
 
 func (j *memoryJournal) Generations(func(registry.Selector, registry.Mode, uint64)) error { return nil }
+
+func (j *memoryJournal) Forget([]registry.Selector, uint64) error { return nil }
 
 func (j *memoryJournal) Position() uint64 { return 1 }

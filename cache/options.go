@@ -23,7 +23,7 @@ type Options struct {
 	Registries []Registry      `yaml:"-"` // in config order
 	Node       string          `yaml:"-"` // this node's name, in confirmations
 	ReadyAfter time.Duration   `yaml:"-"` // ready then even if the first load still runs; 0: wait for it
-	Store      Store           `yaml:"-"` // reserved: the cache is in memory only and asks no store yet
+	Store      Store           `yaml:"-"` // nil: entries live in memory only
 	Journal    Journal         `yaml:"-"` // nil: invalidations live in memory only
 	Cluster    Cluster         `yaml:"-"` // nil: alone; told of invalidations, not asked for answers yet
 	Clock      *registry.Clock `yaml:"-"` // nil: a new one
@@ -180,26 +180,51 @@ type Registry struct {
 	Overrides  Overrides
 }
 
-// A Store keeps entries on disk. Only the cache writes to it.
+// A Store keeps entries on disk. Only the cache uses it. A store that is dead
+// answers at once; one that is slow keeps its caller waiting, so no lookup
+// calls it by itself. All methods are safe for concurrent use.
 type Store interface {
-	// Get returns the entry of a key, or an error matching registry.ErrNotFound.
-	Get(k registry.Key) (*registry.Entry, error)
-	// Write puts and deletes in one batch. It need not be durable on return.
-	Write(put []*registry.Entry, del []registry.Key) error
-	// Scan calls yield for every entry until it returns false.
-	Scan(yield func(*registry.Entry) bool) error
+	// Get returns what is kept of a key, nil if there is nothing. Its mode is
+	// the strictest of the one written with it and of the marks that the
+	// journal put on the key since its fetch began.
+	Get(k registry.Key) (*registry.Stored, error)
+	// Write puts, confirms and deletes in one batch. It returns once the batch
+	// is written; that need not be durable.
+	Write(put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error
+	// Mark notes on what is kept of the keys that an invalidation of that mode
+	// and position covers it.
+	Mark(keys []registry.Key, m registry.Mode, position uint64) error
+	// Scan calls yield for what is kept of a registry's names above after, in
+	// byte order, until it returns false.
+	Scan(registryName, after string, yield func(*registry.Stored) bool) error
+	// Directory numbers the directory in use, from 1 on; 0: none. What was
+	// written under another number is not kept any more.
+	Directory() uint32
+	// Identity returns the identity last set for a registry, "" if none was.
+	Identity(registryName string) (string, error)
+	SetIdentity(registryName, identity string) error
+	// Now returns Unix ms: the wall clock when the store was opened, or the
+	// latest reading before that if it is greater, and the time since. So what
+	// was written before a restart is never younger after it.
+	Now() int64
 }
 
 // A Journal keeps invalidations. Only the cache writes to it.
 type Journal interface {
-	// Append gives inv its origin, epoch and sequence and returns once inv, the
-	// generations at its position and the deletes are durable.
-	Append(inv *registry.Invalidation, position uint64, del []registry.Key) error
-	// Record does the same for a peer's invalidation, which has its id.
-	Record(inv *registry.Invalidation, position uint64, del []registry.Key) error
-	// Generations calls yield for what was applied before the restart.
+	// Append gives inv its origin, epoch and sequence, and returns once inv and
+	// what it raised here are durable. An error matching registry.ErrNotDurable
+	// says that they are not, or not before ctx ended: inv has its id all the
+	// same, and may still become durable.
+	Append(ctx context.Context, inv *registry.Invalidation, a registry.Applied) error
+	// Record does the same for a peer's invalidation, which has its id; raw is
+	// its binary form as received.
+	Record(ctx context.Context, inv *registry.Invalidation, raw []byte, a registry.Applied) error
+	// Generations calls yield for each wide selector raised before the restart.
 	Generations(yield func(s registry.Selector, m registry.Mode, position uint64)) error
-	// Position returns a position above every one used before.
+	// Forget removes the generations of wide selectors that were not raised
+	// above a position: every entry that they cover is marked.
+	Forget(wide []registry.Selector, upTo uint64) error
+	// Position returns a position above every one used before the restart.
 	Position() uint64
 }
 

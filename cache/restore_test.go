@@ -16,9 +16,16 @@ type loggedJournal struct {
 	selectors []registry.Selector
 }
 
-func (loggedJournal) Append(*registry.Invalidation, uint64, []registry.Key) error { return nil }
-func (loggedJournal) Record(*registry.Invalidation, uint64, []registry.Key) error { return nil }
-func (loggedJournal) Position() uint64                                            { return 10 }
+func (loggedJournal) Append(context.Context, *registry.Invalidation, registry.Applied) error {
+	return nil
+}
+
+func (loggedJournal) Record(context.Context, *registry.Invalidation, []byte, registry.Applied) error {
+	return nil
+}
+
+func (loggedJournal) Forget([]registry.Selector, uint64) error { return nil }
+func (loggedJournal) Position() uint64                         { return 10 }
 
 func (j loggedJournal) Generations(yield func(registry.Selector, registry.Mode, uint64)) error {
 	for _, s := range j.selectors {

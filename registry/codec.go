@@ -7,27 +7,30 @@ import (
 )
 
 // The binary form of entries and invalidations, on disk and between peers. Its
-// first byte is the version. An entry has exactly one form: what parses is,
-// appended again, the same bytes.
+// first byte is the version. An entry has exactly one form in a version: what
+// parses is, appended again, the same bytes. Version 1 of an entry had no mode.
 //
 //	entry        = version, length of text (4 bytes), text, documents
 //	invalidation = version, origin, epoch, seq (8 bytes each), mode, selectors, versions, at
 //
 // Documents come last so that the text is read as one string, out of which the
 // strings of a record are copied, without their bytes.
-const codecVersion = 1
+const (
+	entryVersion        = 2
+	invalidationVersion = 1
+)
 
 const entryHeader = 1 + 4
 
 // AppendEntry appends the binary form of an entry; its record must be sealed.
 func AppendEntry(dst []byte, e *Entry) []byte {
 	start := len(dst)
-	dst = append(dst, codecVersion, 0, 0, 0, 0)
+	dst = append(dst, entryVersion, 0, 0, 0, 0)
 	dst = appendText(dst, e.Registry)
 	dst = appendText(dst, e.Name)
 	dst = binary.AppendUvarint(dst, e.Began)
 	dst = binary.AppendVarint(dst, e.Verified)
-	dst = append(dst, e.Empties, byte(boolBit(e.Record != nil)))
+	dst = append(dst, e.Empties, byte(e.Mode), byte(boolBit(e.Record != nil)))
 	if e.Record != nil {
 		dst = appendRecord(dst, e.Record)
 	}
@@ -76,8 +79,9 @@ func ParseEntry(data []byte) (*Entry, error) {
 	if len(data) < entryHeader {
 		return nil, errors.New("entry: cut short in its header")
 	}
-	if data[0] != codecVersion {
-		return nil, fmt.Errorf("entry: codec version %d, only %d is known", data[0], codecVersion)
+	version := data[0]
+	if version == 0 || version > entryVersion {
+		return nil, fmt.Errorf("entry: codec version %d, only versions 1 to %d are known", version, entryVersion)
 	}
 	length := binary.BigEndian.Uint32(data[1:])
 	if uint64(length) > uint64(len(data)-entryHeader) {
@@ -89,6 +93,9 @@ func ParseEntry(data []byte) (*Entry, error) {
 	e.Began = d.uvarint()
 	e.Verified = d.varint()
 	e.Empties = d.byte()
+	if version > 1 {
+		e.Mode = d.mode()
+	}
 	if d.bool() {
 		e.Record = parseRecord(&d, text)
 	}
@@ -151,7 +158,7 @@ const invalidationHeader = 1 + 3*8 + 1
 // AppendInvalidation appends the binary form of an invalidation. Its mode must
 // be set, and each selector must cover something.
 func AppendInvalidation(dst []byte, inv *Invalidation) []byte {
-	dst = append(dst, codecVersion)
+	dst = append(dst, invalidationVersion)
 	dst = binary.BigEndian.AppendUint64(dst, inv.Origin)
 	dst = binary.BigEndian.AppendUint64(dst, inv.Epoch)
 	dst = binary.BigEndian.AppendUint64(dst, inv.Seq)
@@ -206,7 +213,7 @@ func ParseInvalidation(data []byte) (*Invalidation, error) {
 	if inv.Mode > ModeHard || inv.Mode == ModeNone {
 		inv.Mode = ModeHard
 	}
-	if data[0] != codecVersion {
+	if data[0] != invalidationVersion {
 		inv.Selectors = []Selector{{All: true}}
 		return inv, nil
 	}

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"encoding/hex"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 func fullEntry() *registry.Entry {
 	rec := sealed(full(), 890211220766725)
-	return &registry.Entry{Key: rec.Key, Record: rec, Began: 1 << 40, Verified: 1767268800250, Empties: 2}
+	return &registry.Entry{Key: rec.Key, Record: rec, Began: 1 << 40, Verified: 1767268800250, Empties: 2, Mode: registry.ModeVerify}
 }
 
 func fullInvalidation() *registry.Invalidation {
@@ -33,15 +34,36 @@ func fullInvalidation() *registry.Invalidation {
 
 func TestBinaryFormsAreGolden(t *testing.T) {
 	entry := fullEntry()
-	golden(t, "entry.v1", registry.AppendEntry(nil, entry))
-	golden(t, "absent.v1", registry.AppendEntry(nil, &registry.Entry{Key: entry.Key, Began: 5, Verified: 6}))
+	golden(t, "entry.v2", registry.AppendEntry(nil, entry))
+	golden(t, "absent.v2", registry.AppendEntry(nil, &registry.Entry{Key: entry.Key, Began: 5, Verified: 6}))
 	golden(t, "invalidation.v1", registry.AppendInvalidation(nil, fullInvalidation()))
+}
+
+func TestEntriesOfVersion1AreRead(t *testing.T) {
+	for _, name := range []string{"entry.v1", "absent.v1"} {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := registry.ParseEntry(data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := fullEntry()
+		if want.Mode = registry.ModeNone; name == "absent.v1" {
+			want = &registry.Entry{Key: want.Key, Began: 5, Verified: 6}
+		}
+		if !bytes.Equal(registry.AppendEntry(nil, old), registry.AppendEntry(nil, want)) {
+			t.Errorf("%s is read as %+v, want %+v", name, old, want)
+		}
+	}
 }
 
 func TestEntryRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := &registry.Entry{
 			Began: rapid.Uint64().Draw(t, "began"), Verified: rapid.Int64().Draw(t, "verified"), Empties: rapid.Uint8().Draw(t, "empties"),
+			Mode: registry.Mode(rapid.IntRange(0, int(registry.ModeHard)).Draw(t, "mode")),
 		}
 		want.Key = registry.Key{Registry: text.Draw(t, "registry"), Name: text.Draw(t, "name")}
 		if rapid.Bool().Draw(t, "present") {
@@ -65,9 +87,9 @@ func TestEntryRoundTrip(t *testing.T) {
 
 func TestEntryOfAnotherVersionIsRefused(t *testing.T) {
 	data := registry.AppendEntry(nil, fullEntry())
-	data[0] = 2
-	if _, err := registry.ParseEntry(data); err == nil || err.Error() != "entry: codec version 2, only 1 is known" {
-		t.Errorf("ParseEntry of version 2: %v", err)
+	data[0] = 3
+	if _, err := registry.ParseEntry(data); err == nil || err.Error() != "entry: codec version 3, only versions 1 to 2 are known" {
+		t.Errorf("ParseEntry of version 3: %v", err)
 	}
 }
 
@@ -86,7 +108,7 @@ func TestDamagedEntriesAreErrors(t *testing.T) {
 			damaged := bytes.Clone(data)
 			damaged[i] = b
 			e, err := registry.ParseEntry(damaged)
-			if err == nil && !bytes.Equal(registry.AppendEntry(nil, e), damaged) {
+			if err == nil && damaged[0] == data[0] && !bytes.Equal(registry.AppendEntry(nil, e), damaged) {
 				t.Errorf("byte %d = %#x: what parses is appended differently", i, b)
 			}
 		}
@@ -219,12 +241,15 @@ func FuzzParseEntry(f *testing.F) {
 	entry := fullEntry()
 	f.Add(registry.AppendEntry(nil, entry))
 	f.Add(registry.AppendEntry(nil, &registry.Entry{Key: entry.Key}))
+	if old, err := os.ReadFile("testdata/entry.v1"); err == nil {
+		f.Add(old)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := registry.ParseEntry(data)
 		if err != nil {
 			return
 		}
-		if again := registry.AppendEntry(nil, e); !bytes.Equal(again, data) {
+		if again := registry.AppendEntry(nil, e); data[0] == again[0] && !bytes.Equal(again, data) {
 			t.Fatalf("parsed %x\nappended %x", data, again)
 		}
 		if e.Record != nil {

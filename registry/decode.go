@@ -44,6 +44,14 @@ func (d *decoder) bool() bool {
 	return b == 1
 }
 
+func (d *decoder) mode() Mode {
+	m := Mode(d.byte())
+	if m > ModeHard {
+		d.fail("byte %d: mode %d is not known", d.pos-1, m)
+	}
+	return m
+}
+
 func (d *decoder) uvarint() uint64 {
 	var v uint64
 	for shift := 0; shift < 64; shift += 7 {

@@ -88,3 +88,12 @@ type Invalidation struct {
 
 // ID returns the invalidation's id, opaque to clients.
 func (inv *Invalidation) ID() string { return fmt.Sprintf("%x/%x/%d", inv.Origin, inv.Epoch, inv.Seq) }
+
+// Applied is what an invalidation came to on one node, for its journal: what
+// it raised, and at which position. Its selectors name registries of this node,
+// in place of any and of a merge.
+type Applied struct {
+	Position uint64
+	Keys     []Key      // single names
+	Wide     []Selector // tags, prefixes, registries, all
+}

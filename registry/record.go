@@ -144,4 +144,24 @@ type Entry struct {
 	Began    uint64 // position before its fetch was sent
 	Verified int64  // Unix ms: start of the last fetch that confirmed it
 	Empties  uint8  // unconfirmed empty answers in a row
+	Mode     Mode   // strictest invalidation that covered it when this was written
+}
+
+// A Stored is an entry as the store keeps it.
+type Stored struct {
+	Entry
+	Used    int64 // Unix ms of the last lookup it answered; 0: none known
+	Expires int64 // Unix ms from which on it may not be served any more
+}
+
+// A Confirmed says newer things of a stored entry whose record did not change.
+type Confirmed struct {
+	Key
+	Index    uint64 // of the record that it is about; any other is not touched
+	Began    uint64
+	Verified int64
+	Empties  uint8
+	Mode     Mode
+	Used     int64
+	Expires  int64
 }

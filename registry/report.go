@@ -110,8 +110,12 @@ type MemoryStatus struct {
 
 // A StoreStatus is the disk tier's state.
 type StoreStatus struct {
-	State string `json:"state"` // ok, full, dead
-	Bytes uint64 `json:"bytes"`
+	State   string `json:"state"`   // ok, slow, full, dead
+	Bytes   uint64 `json:"bytes"`   // on disk
+	Limit   uint64 `json:"limit"`   // store.max_bytes
+	Entries uint64 `json:"entries"` // on disk
+	Journal uint64 `json:"journal"` // records kept
+	Error   string `json:"error,omitempty"`
 }
 
 // A LookupStatus counts lookups since start by outcome.

@@ -1,0 +1,37 @@
+// Package store keeps entries and invalidations on disk, in Pebble. It makes a
+// node better, warm after a restart, and may never make it worse: a disk that
+// is full, slow, broken or gone costs what is on it and nothing else.
+//
+// # One committer
+//
+// All changes go through one goroutine, the committer: it gathers what waits,
+// commits it in one batch, and syncs if an invalidation is among it. So changes
+// have one order, a failed commit stops one goroutine of ours and not a
+// caller's, and many invalidations share one fsync.
+//
+// # What is kept
+//
+// Keys begin with a byte that names their family. All numbers in keys are
+// big-endian.
+//
+//	e registry 0 name          an entry: registry.Stored
+//	s registry 0 name          what was confirmed of it since: registry.Confirmed
+//	m registry 0 name          its mark: the newest position of each mode
+//	x expires(8) registry 0 name   when to look whether it has expired
+//	g kind registry 0 text     a generation of a tag, prefix, registry or all
+//	l origin(8) epoch(8) seq(8)    an invalidation, as received
+//	w origin(8) epoch(8)       what is kept of an epoch's invalidations
+//	i registry                 the registry's identity
+//	n name                     numbers: position, clock, wall, node, format
+//
+// Marks, generations and all numbers but the node's grow only: writes of them
+// are merged by the greatest value, so the order in which an entry and the
+// invalidation that covers it reach the disk does not matter, and what can be
+// read of a damaged directory is as good as it was.
+//
+// # Directories
+//
+// The data directory holds a lock and numbered directories. The newest is in
+// use. One that broke is left as it is, with a note beside it why, and the next
+// number is begun: a process that gave one up may still have files of it open.
+package store
