@@ -189,8 +189,10 @@ type Store interface {
 	// journal put on the key since its fetch began.
 	Get(k registry.Key) (*registry.Stored, error)
 	// Write puts, confirms and deletes in one batch. It returns once the batch
-	// is written; that need not be durable.
-	Write(put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error
+	// is written; that need not be durable. What was made for another
+	// directory than the one in use is refused: marks that were put while
+	// there was none are not in it.
+	Write(directory uint32, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error
 	// Mark notes on what is kept of the keys that an invalidation of that mode
 	// and position covers it.
 	Mark(keys []registry.Key, m registry.Mode, position uint64) error
