@@ -45,7 +45,9 @@ type Confirmation struct {
 	Done bool `json:"done"`
 }
 
-// Invalidate makes the node forget what sel covers. Needs the admin port.
+// Invalidate makes the node forget what sel covers. A *Problem of kind
+// "not-durable" says that it did, but that its disk does not know: a restart
+// may undo it. Needs the admin port.
 func (c *Client) Invalidate(ctx context.Context, sel Selectors, o InvalidateOptions) (Confirmation, error) {
 	body := struct {
 		Selectors

@@ -146,6 +146,21 @@ func TestChangesAreLoggedWithTokenAndAddress(t *testing.T) {
 	}
 }
 
+func TestOnlyANodeWithADiskSpeaksOfDurability(t *testing.T) {
+	n := newContractNode()
+	url := openAdmin(t, n, nil) + invalidateURL
+	request(t, "POST", url, jsonType, `{"services":[{"name":"disk"}]}`)
+	if log := n.log.String(); !strings.Contains(log, `selectors="service disk" durable=false err="applied, but not on this disk: no space left"`) {
+		t.Errorf("the log does not tell what the disk did:\n%s", log)
+	}
+	n = newContractNode()
+	n.diskless = true
+	request(t, "POST", openAdmin(t, n, nil)+invalidateURL, jsonType, `{"all":true}`)
+	if log := n.log.String(); !strings.Contains(log, "msg=invalidated") || strings.Contains(log, "durable") {
+		t.Errorf("a node without a disk logs\n%s", log)
+	}
+}
+
 func TestReloadReplacesTokensAtOnce(t *testing.T) {
 	n := newContractNode()
 	o, a := http.Defaults(), http.AdminDefaults()

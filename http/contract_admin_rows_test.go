@@ -19,7 +19,10 @@ var contractChanges = slices.Concat(selectorRows(invalidateURL), selectorRows(re
 		want: "Location: ~/v1/invalidations/9f2c/14/88", match: `"pending":["edge-2"]`},
 	{at: "open/admin", target: invalidateURL, header: jsonType, status: 400, word: "bad-request", body: `{"all":true,"mode":"gentle"}`, match: `"parameter":"mode"`},
 	{at: "open/admin", target: invalidateURL, header: jsonType, status: 400, word: "bad-request", body: `{"all":true,"wait":"most"}`, match: `"parameter":"wait"`},
-	{at: "open/admin", target: invalidateURL, header: jsonType, status: 503, word: "not-durable", body: `{"services":[{"name":"disk"}]}`, match: "no space left"},
+	{at: "open/admin", target: invalidateURL, header: jsonType, status: 503, word: "not-durable", body: `{"services":[{"name":"disk"}]}`,
+		want: "Location: ~/v1/invalidations/9f2c/14/88", match: `"detail":"invalidation 9f2c/14/88` + "\n: applied, but not on this disk: no space left; a restart may forget it"},
+	{at: "open/admin", target: invalidateURL, header: jsonType, status: 503, word: "not-durable", body: `{"services":[{"name":"stalled"}],"timeout":"10ms"}`,
+		match: "the disk did not confirm it within 10ms: applied, but not on this disk: fsync takes 12s"},
 	{at: "open/admin", target: "/v1/invalidations/9f2c/14/8812", status: 200, match: `"pending":[]`},
 	{at: "open/admin", target: "/v1/invalidations/9f2c%2F14%2F8812", status: 200, match: `"id":"9f2c/14/8812"`},
 	{at: "open/admin", target: "/v1/invalidations/9f2c/14/8813", status: 202, match: `"pending":["edge-2"]`},
@@ -98,7 +101,7 @@ func selectorRows(target string) []contractRow {
 }
 
 var contractInspections = slices.Concat(
-	inspectionRows("/v1/status", `"memory":{"entries":0,"bytes":0,"limit":0},"store":{"state":"ok","bytes":1},"lookups":{"hits":0,"stale":0,"misses":0,"negative":0,"errors":0}`),
+	inspectionRows("/v1/status", `"memory":{"entries":0,"bytes":0,"limit":0},"store":{"state":"full","bytes":1,"limit":4,"entries":2,"journal":3,"error":"2% of the file system is free"},"lookups":{"hits":0,"stale":0,"misses":0,"negative":0,"errors":0}`),
 	inspectionRows("/v1/members", `{"members":[{"name":"edge-1","state":"alive"`),
 	inspectionRows("/v1/registries", `{"registries":[{"name":"consul","type":"consul","kind":"service","state":"up","breaker":"closed","watch":{"live":0,"owner":""}`),
 	inspectionRows("/v1/plugins", `{"plugins":[]}`),

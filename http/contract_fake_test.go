@@ -81,6 +81,10 @@ func (e *contractEngine) Lookup(_ context.Context, q *registry.Query) (registry.
 	case "stale":
 		a.Age, a.TTL, a.Stale = 70*time.Second, -40*time.Second, true
 		a.Details = registry.DetailSIE | registry.DetailPartial
+	case "restored":
+		a.Age, a.TTL, a.Stale, a.Details = 70*time.Second, -40*time.Second, true, registry.DetailDisk
+	case "restored-down":
+		a.Age, a.TTL, a.Stale, a.Details = 70*time.Second, -40*time.Second, true, registry.DetailSIE|registry.DetailDisk
 	case "missed":
 		a.Hit, a.FwdStatus, a.Stored, a.Collapsed = false, 200, true, true
 	case "broken":
@@ -172,13 +176,17 @@ type contractControl struct {
 	none bool // no report yet
 }
 
-func (f *contractControl) Invalidate(_ context.Context, inv *registry.Invalidation) error {
+func (f *contractControl) Invalidate(ctx context.Context, inv *registry.Invalidation) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	inv.Origin, inv.Epoch, inv.Seq = 0x9f2c, 0x14, 8812+uint64(len(f.invs))
 	f.invs = append(f.invs, inv)
-	if selects(inv.Selectors, "disk") {
+	f.mu.Unlock()
+	switch {
+	case selects(inv.Selectors, "disk"):
 		return fmt.Errorf("%w: no space left", registry.ErrNotDurable)
+	case selects(inv.Selectors, "stalled"):
+		<-ctx.Done()
+		return fmt.Errorf("%w: fsync takes 12s", registry.ErrNotDurable)
 	}
 	return nil
 }
@@ -267,6 +275,8 @@ type contractNode struct {
 	reload  atomic.Pointer[error]
 	metrics atomic.Int64 // bytes of the metrics' text
 	log     syncBuffer
+
+	diskless bool
 }
 
 // A syncBuffer is a log that may be read while it is written.
@@ -300,10 +310,11 @@ func (n *contractNode) deps() http.Deps {
 		Answerer:      &registry.Answerer{Engine: n.engine, Filters: contractFilters},
 		Control:       n.control,
 		Node:          "edge-1",
+		Durable:       !n.diskless,
 		RegistryNames: func() []string { return []string{"consul", "file"} },
 		Status: func() registry.NodeStatus {
 			return registry.NodeStatus{Node: "edge-1", Version: "1.0.0", UptimeMS: 5, Ready: true, Synced: true,
-				Store: &registry.StoreStatus{State: "ok", Bytes: 1}}
+				Store: &registry.StoreStatus{State: "full", Bytes: 1, Limit: 4, Entries: 2, Journal: 3, Error: "2% of the file system is free"}}
 		},
 		Members: func() []registry.MemberStatus {
 			return []registry.MemberStatus{{Name: "edge-1", State: "alive", Address: "127.0.0.1:7402", Synced: true}}

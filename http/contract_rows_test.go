@@ -18,6 +18,9 @@ var contractLookups = slices.Concat(lookupRows("/v1/services"), lookupRows(inCon
 	// Other answers than a fresh hit.
 	{at: "open/data", target: "/v1/services/stale", status: 200, match: `"stale":true`,
 		want: "Cache-Status: edgecache; hit; ttl=-40; detail=\"stale-if-error, partial\"\nAge: 70"},
+	{at: "open/data", target: "/v1/services/restored", status: 200, match: `"stale":true`,
+		want: "Cache-Status: edgecache; hit; ttl=-40; detail=disk\nAge: 70"},
+	{at: "open/data", target: "/v1/services/restored-down", status: 200, want: "Cache-Status: edgecache; hit; ttl=-40; detail=\"stale-if-error, disk\""},
 	{at: "open/data", target: "/v1/services/missed", status: 200,
 		want: "Cache-Status: edgecache; fwd=miss; fwd-status=200; stored; collapsed"},
 	{at: "open/data", target: "/v1/services/bare", status: 200, match: `"instances":[]`, want: "Edgecache-Registry: file"},

@@ -34,6 +34,7 @@ type Deps struct {
 	Control       Control
 	Node, Version string
 	Zone          string          // node.zone: a client's zone if nothing else says it
+	Durable       bool            // there is a disk: what Control.Invalidate returns well is on it
 	RegistryNames func() []string // in config order
 	Status        func() registry.NodeStatus
 	Members       func() []registry.MemberStatus

@@ -28,17 +28,21 @@ func (s *Server) invalidate(c *call) error {
 		return err
 	}
 	inv := &registry.Invalidation{Mode: b.Mode, Selectors: selectors, At: time.Now().UnixMilli()}
-	// Not bound by the request: what is begun is applied whole.
-	err = s.deps.Control.Invalidate(context.Background(), inv)
+	// Bounds what is waited for, the disk and then the members; not bound by
+	// the request, since what is begun is applied whole.
+	wait, cancel := context.WithTimeout(s.base, b.Timeout)
+	defer cancel()
+	err = s.deps.Control.Invalidate(wait, inv)
 	if err != nil && !errors.Is(err, registry.ErrNotDurable) {
 		return err
 	}
-	s.logChange(c, "invalidated", "id", inv.ID(), "mode", inv.Mode.String(), "selectors", describe(selectors), "durable", err == nil)
+	s.logInvalidation(c, inv, err)
 	if err != nil {
-		return fmt.Errorf("invalidation %s: %w", inv.ID(), err)
+		if errors.Is(wait.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("the disk did not confirm it within %s: %w", b.Timeout, err)
+		}
+		return notDurable(c, inv, err)
 	}
-	wait, cancel := context.WithTimeout(s.base, b.Timeout)
-	defer cancel()
 	confirmation, err := s.deps.Control.Await(wait, inv.ID(), b.Wait)
 	if err == nil {
 		return s.confirm(c, fasthttp.StatusOK, confirmation)
@@ -48,6 +52,26 @@ func (s *Server) invalidate(c *call) error {
 	}
 	c.ctx.Response.Header.Set(fasthttp.HeaderLocation, "/v1/invalidations/"+inv.ID())
 	return s.confirm(c, fasthttp.StatusAccepted, confirmation)
+}
+
+// logInvalidation logs what was applied; of the disk it speaks only if there
+// is one.
+func (s *Server) logInvalidation(c *call, inv *registry.Invalidation, err error) {
+	args := []any{"id", inv.ID(), "mode", inv.Mode.String(), "selectors", describe(inv.Selectors)}
+	if s.deps.Durable {
+		args = append(args, "durable", err == nil)
+	}
+	if err != nil {
+		args = append(args, "err", err)
+	}
+	s.logChange(c, "invalidated", args...)
+}
+
+// notDurable says what became of an invalidation that is not on disk, or not
+// yet.
+func notDurable(c *call, inv *registry.Invalidation, err error) error {
+	c.ctx.Response.Header.Set(fasthttp.HeaderLocation, "/v1/invalidations/"+inv.ID())
+	return fmt.Errorf("invalidation %s: %w; a restart may forget it: repeat it once the disk is well", inv.ID(), err)
 }
 
 // invalidation answers GET /v1/invalidations/{id}: 202 while a member has not
