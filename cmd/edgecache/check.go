@@ -37,6 +37,9 @@ func check(g *globals, source configSource) error {
 	if err != nil {
 		return err
 	}
+	if w := warnOfDataDir(cfg.Node.DataDir); w != "" {
+		fmt.Fprintln(g.stderr, "warning:", w)
+	}
 	n, err := newNode(cfg, source, newLogHandler(io.Discard, cfg.Log)) // what only the packages can tell
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/edgecache/edgecache/cache"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/store"
 )
 
 // A Config is the whole configuration. Its sections are the Options of the
@@ -28,6 +29,7 @@ type Config struct {
 	HTTP       httpd.Options      `yaml:"http"`
 	Admin      httpd.AdminOptions `yaml:"admin"`
 	Cache      cache.Options      `yaml:"cache"`
+	Store      store.Options      `yaml:"store"`
 	Log        logOptions         `yaml:"log"`
 	Tracing    tracingOptions     `yaml:"tracing"`
 	Registries []registryConfig   `yaml:"registries"`
@@ -38,7 +40,7 @@ type nodeOptions struct {
 	Name       string        `yaml:"name"` // "": the host's
 	Region     string        `yaml:"region"`
 	Zone       string        `yaml:"zone"`
-	DataDir    string        `yaml:"data_dir"`
+	DataDir    string        `yaml:"data_dir"` // "": no disk
 	ReadyAfter time.Duration `yaml:"ready_after"`
 }
 
@@ -48,6 +50,7 @@ func defaultConfig() *Config {
 		HTTP:    httpd.Defaults(),
 		Admin:   httpd.AdminDefaults(),
 		Cache:   cache.Defaults(),
+		Store:   store.Defaults(),
 		Log:     logOptions{Level: "info", Format: "text"},
 		Tracing: tracingOptions{Sample: 0.01},
 	}
@@ -207,6 +210,7 @@ func (c *Config) validate(m *mistakes) {
 	m.section("http", c.HTTP.Validate())
 	m.section("admin", c.Admin.Validate())
 	m.section("cache", c.Cache.Validate())
+	m.section("store", c.Store.Validate())
 	m.section("log", c.Log.Validate())
 	m.section("tracing", c.Tracing.Validate())
 	m.section("http.tls", validateCertificate(c.HTTP.TLS))
@@ -248,5 +252,5 @@ func (o nodeOptions) Validate() error {
 	if o.ReadyAfter < 0 {
 		errs = append(errs, fmt.Errorf("ready_after: %s is negative", o.ReadyAfter))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, validateDataDir(o.DataDir))...)
 }
