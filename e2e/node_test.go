@@ -22,7 +22,9 @@ import (
 // A node is an edgecache process.
 type node struct {
 	t      *testing.T
+	binary string
 	config string // path of its configuration
+	args   []string
 	cmd    *exec.Cmd
 	log    *logBuffer
 	exited chan struct{} // closed at its end; then code is set
@@ -59,16 +61,31 @@ admin: {listen: "127.0.0.1:0"}
 // well.
 func start(t *testing.T, config string, args ...string) *node {
 	t.Helper()
+	return startAt(t, program, configure(t, config), args...)
+}
+
+// configure writes a configuration to a directory of its own and returns its
+// path.
+func configure(t *testing.T, config string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "edgecache.yaml")
 	writeFile(t, path, config)
-	return startAt(t, program, path, args...)
+	return path
 }
 
 var servingLine = regexp.MustCompile(`msg=serving .*http=(\S+) admin=(\S+)`)
 
 func startAt(t *testing.T, binary, config string, args ...string) *node {
 	t.Helper()
-	n := &node{t: t, config: config, log: &logBuffer{}, exited: make(chan struct{})}
+	n := launch(t, binary, config, args...)
+	n.serves()
+	return n
+}
+
+// launch runs a node and does not wait until it serves.
+func launch(t *testing.T, binary, config string, args ...string) *node {
+	t.Helper()
+	n := &node{t: t, binary: binary, config: config, args: args, log: &logBuffer{}, exited: make(chan struct{})}
 	n.cmd = exec.Command(binary, append([]string{"serve", "--config", config}, args...)...)
 	n.cmd.Dir = filepath.Dir(config)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
@@ -89,9 +106,15 @@ func startAt(t *testing.T, binary, config string, args ...string) *node {
 			t.Logf("the node's log ends with:\n%s", text[max(0, len(text)-4000):])
 		}
 	})
-	eventually(t, "the node serves", func() error {
+	return n
+}
+
+// serves waits until the node does and learns its ports.
+func (n *node) serves() {
+	n.t.Helper()
+	eventually(n.t, "the node serves", func() error {
 		if n.gone() {
-			t.Fatalf("the node ended with %d:\n%s", n.code, n.log)
+			n.t.Fatalf("the node ended with %d:\n%s", n.code, n.log)
 		}
 		found := servingLine.FindStringSubmatch(n.log.String())
 		if found == nil {
@@ -100,7 +123,6 @@ func startAt(t *testing.T, binary, config string, args ...string) *node {
 		n.data, n.admin = "http://"+found[1], "http://"+found[2]
 		return nil
 	})
-	return n
 }
 
 func (n *node) gone() bool {
@@ -160,12 +182,23 @@ type answer struct {
 	Detail     string     `json:"detail"` // of a problem
 	Ready      bool       `json:"ready"`
 	Degraded   []string   `json:"degraded"`
+	Store      *diskState `json:"store"` // of the node's status
 	Registries []struct {
 		Name, State, Breaker string
 		Watch                struct{ Live int }
 		Calls, Failures      int
 		LastError            string `json:"last_error"`
 	} `json:"registries"`
+}
+
+// A diskState is the state of a node's store.
+type diskState struct {
+	State   string `json:"state"`
+	Bytes   int64  `json:"bytes"`
+	Limit   int64  `json:"limit"`
+	Entries int    `json:"entries"`
+	Journal int    `json:"journal"`
+	Error   string `json:"error"`
 }
 
 type instance struct {
