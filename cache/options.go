@@ -23,7 +23,7 @@ type Options struct {
 	Registries []Registry      `yaml:"-"` // in config order
 	Node       string          `yaml:"-"` // this node's name, in confirmations
 	ReadyAfter time.Duration   `yaml:"-"` // ready then even if the first load still runs; 0: wait for it
-	Store      Store           `yaml:"-"` // nil: entries live in memory only
+	Store      Store           `yaml:"-"` // nil, or without a Journal: entries live in memory only
 	Journal    Journal         `yaml:"-"` // nil: invalidations live in memory only
 	Cluster    Cluster         `yaml:"-"` // nil: alone; told of invalidations, not asked for answers yet
 	Clock      *registry.Clock `yaml:"-"` // nil: a new one
@@ -163,21 +163,22 @@ func (o Options) Validate() error {
 
 // A Registry is one configured registry: a source, or a merge of others.
 type Registry struct {
-	Name, Type string
-	Kind       registry.Kind
-	Source     registry.Source // nil for a merge
-	Of         []string        // a merge's parts, the earlier wins
-	Identity   string          // address, credentials, mapping: a change of it makes entries stale
-	Services   []string        // globs of the names it covers; nil: all
-	Ask        string          // the name asked upstream, with {name}; "": the name
-	WarmAll    bool            // warm: load what it lists at start
-	Warm       []string        // warm: load these names at start
-	Watch      bool            // follow changes if the source can
-	Timeout    time.Duration   // of one call; 0: 2 s
-	Retries    int             // of one fill, after the first call
-	Rate       float64         // calls a second; 0: unlimited
-	FailOnDown bool            // on_down: fail
-	Overrides  Overrides
+	Name, Type  string
+	Kind        registry.Kind
+	Source      registry.Source // nil for a merge
+	Of          []string        // a merge's parts, the earlier wins
+	Identity    string          // address, credentials, mapping: a change of it makes entries stale
+	Services    []string        // globs of the names it covers; nil: all
+	Ask         string          // the name asked upstream, with {name}; "": the name
+	WarmAll     bool            // warm: load what it lists at start
+	WarmWatched bool            // warm: load what was in use before the restart, see Policy.Idle
+	Warm        []string        // warm: load these names at start
+	Watch       bool            // follow changes if the source can
+	Timeout     time.Duration   // of one call; 0: 2 s
+	Retries     int             // of one fill, after the first call
+	Rate        float64         // calls a second; 0: unlimited
+	FailOnDown  bool            // on_down: fail
+	Overrides   Overrides
 }
 
 // A Store keeps entries on disk. Only the cache uses it. A store that is dead

@@ -30,6 +30,24 @@ type Stats struct {
 	Watches       int    // upstream watches that run now
 	Subscriptions int
 	Position      uint64 // of the newest invalidation
+	Persisted     Persisted
+}
+
+// Persisted are the totals of what the cache has to do with its Store; all zero
+// without one.
+type Persisted struct {
+	Pending      int    // keys that wait to be written now
+	PendingBytes uint64 // of their entries
+	Written      uint64 // whole entries
+	Confirmed    uint64 // entries of which only the confirmation was written
+	Deleted      uint64
+	Dropped      uint64 // changes of which too many waited; what is still held is written later
+	WriteErrors  uint64 // batches that were not written
+	Found        uint64 // reads of one key that led to an entry in memory
+	Absent       uint64 // reads that found nothing
+	Refused      uint64 // reads of what may not be served any more
+	Skipped      uint64 // reads not made, failed, or not in time for a lookup
+	Loaded       uint64 // entries loaded after the restart
 }
 
 // count counts a lookup by its outcome.
