@@ -29,6 +29,7 @@ const (
 	numberPosition = "position" // no position at or above it was used
 	numberClock    = "clock"    // no index above it was given
 	numberWall     = "wall"     // Unix ms of the newest reading of Now
+	numberEntries  = "entries"  // how many there are; written, not merged
 )
 
 // formatVersion is what this program writes. It reads every one below.
@@ -109,9 +110,35 @@ func parseGenerationKey(b []byte) (registry.Selector, error) {
 	return s, err
 }
 
+// following returns a key above all that begin with prefix.
+func following(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil // of 0xff alone: there is none
+}
+
 func appendEpochKey(dst []byte, origin, epoch uint64) []byte {
 	dst = binary.BigEndian.AppendUint64(append(dst, familyEpoch), origin)
 	return binary.BigEndian.AppendUint64(dst, epoch)
+}
+
+func parseEpochKey(b []byte) (id epochID, err error) {
+	if len(b) != 1+8+8 {
+		return id, fmt.Errorf("epoch key %x: 17 bytes expected", b)
+	}
+	return epochID{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:])}, nil
+}
+
+// parseJournalKey reads a whole key of the journal.
+func parseJournalKey(b []byte) (id epochID, seq uint64, err error) {
+	if len(b) != 1+8+8+8 {
+		return id, 0, fmt.Errorf("journal key %x: 25 bytes expected", b)
+	}
+	return epochID{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:])}, binary.BigEndian.Uint64(b[17:]), nil
 }
 
 func appendJournalKey(dst []byte, origin, epoch, seq uint64) []byte {
@@ -120,59 +147,10 @@ func appendJournalKey(dst []byte, origin, epoch, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(dst, seq)
 }
 
+func appendIdentityKey(dst []byte, registryName string) []byte {
+	return append(append(dst, familyIdentity), registryName...)
+}
+
 func appendNumberKey(dst []byte, name string) []byte {
 	return append(append(dst, familyNumber), name...)
-}
-
-// positions are, by mode, the newest position of an invalidation: a mark or a
-// generation. ModeNone has none.
-type positions [registry.ModeHard + 1]uint64
-
-// over returns the strictest mode whose position lies above began.
-func (p *positions) over(began uint64) registry.Mode {
-	for m := registry.ModeHard; m > registry.ModeNone; m-- {
-		if p[m] > began {
-			return m
-		}
-	}
-	return registry.ModeNone
-}
-
-func (p *positions) newest() uint64 {
-	return max(p[registry.ModeSoft], p[registry.ModeVerify], p[registry.ModeHard])
-}
-
-// raise makes p at least as great as q.
-func (p *positions) raise(q *positions) {
-	for m := range p {
-		p[m] = max(p[m], q[m])
-	}
-}
-
-const positionsVersion = 1
-
-func (p *positions) append(dst []byte) []byte {
-	dst = append(dst, positionsVersion)
-	for m := registry.ModeSoft; m <= registry.ModeHard; m++ {
-		dst = binary.AppendUvarint(dst, p[m])
-	}
-	return dst
-}
-
-func parsePositions(b []byte) (p positions, err error) {
-	if len(b) == 0 || b[0] != positionsVersion {
-		return p, fmt.Errorf("positions %x: version %d expected", b, positionsVersion)
-	}
-	rest := b[1:]
-	for m := registry.ModeSoft; m <= registry.ModeHard; m++ {
-		v, n := binary.Uvarint(rest)
-		if n <= 0 {
-			return p, fmt.Errorf("positions %x: cut short", b)
-		}
-		p[m], rest = v, rest[n:]
-	}
-	if len(rest) > 0 {
-		return p, fmt.Errorf("positions %x: bytes follow the end", b)
-	}
-	return p, nil
 }

@@ -1,0 +1,216 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// Get implements cache.Store.
+func (s *Store) Get(k registry.Key) (e *registry.Stored, err error) {
+	d, err := s.live()
+	if err != nil {
+		return nil, err
+	}
+	defer s.reads.end(s.reads.begin(s.elapsed()))
+	defer s.guard(d, &err)
+	// The mark is read before the entry and after it: between, the sweep may
+	// remove both, or an invalidation put the mark.
+	var before, mark positions
+	if err := getMark(d.db, k, &before); err != nil {
+		return nil, err
+	}
+	e, err = getEntry(d.db, k)
+	if e == nil || err != nil {
+		return nil, err
+	}
+	if err := getMark(d.db, k, &mark); err != nil {
+		return nil, err
+	}
+	mark.raise(&before)
+	e.Mode = max(e.Mode, mark.over(e.Began))
+	return e, nil
+}
+
+// getEntry returns the entry of a key with what was confirmed of it, nil if
+// there is none.
+func getEntry(db *pebble.DB, k registry.Key) (*registry.Stored, error) {
+	var key [64]byte
+	var e *registry.Stored
+	found, err := get(db, appendKey(key[:0], familyEntry, k), func(value []byte) (err error) {
+		e, err = parseStored(value)
+		return err
+	})
+	if !found || err != nil {
+		return nil, err
+	}
+	if e.Key != k {
+		return nil, fmt.Errorf("%w entry of %s: it is one of %s", errUnreadable, k, e.Key)
+	}
+	_, err = get(db, appendKey(key[:0], familyConfirmed, k), func(value []byte) error {
+		c, err := parseConfirmed(value)
+		if err == nil {
+			confirm(e, &c)
+		}
+		return err
+	})
+	return e, err
+}
+
+func getMark(db *pebble.DB, k registry.Key, p *positions) error {
+	var key [64]byte
+	_, err := get(db, appendKey(key[:0], familyMark, k), func(value []byte) (err error) {
+		*p, err = parsePositions(value)
+		return err
+	})
+	return err
+}
+
+// get calls use with the value under key, if there is one.
+func get(db *pebble.DB, key []byte, use func(value []byte) error) (found bool, err error) {
+	value, closer, err := db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(use(value), closer.Close())
+}
+
+// confirm takes over what was said of the entry later, if it is about its record.
+func confirm(e *registry.Stored, c *registry.Confirmed) {
+	if c.Index != indexOf(&e.Entry) {
+		return
+	}
+	e.Began, e.Verified, e.Empties, e.Mode = c.Began, c.Verified, c.Empties, c.Mode
+	e.Used, e.Expires = c.Used, c.Expires
+}
+
+// guard is deferred by what reads: it counts failures, and a directory that is
+// corrupt is given up. Pebble meets some corruptions with a panic.
+func (s *Store) guard(d *directory, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", errDead, p)
+		s.die(d, fmt.Errorf("read: %v\n%s", p, debug.Stack()))
+	}
+	switch {
+	case *err == nil:
+	case errors.Is(*err, errUnreadable):
+		s.stats.unreadable.Add(1)
+	default:
+		s.stats.readErrors.Add(1)
+		if pebble.IsCorruptionError(*err) {
+			s.die(d, *err)
+		}
+	}
+}
+
+// Write implements cache.Store. If the disk is full, what confirms and deletes
+// is written, and the error says that the rest is not.
+func (s *Store) Write(directory uint32, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
+	d, err := s.live()
+	if err != nil {
+		return err
+	}
+	var refused error
+	if reason := s.room.full(); reason != "" && len(put) > 0 {
+		put, refused = nil, fmt.Errorf("%w: %s", errFull, reason)
+		s.stats.refused.Add(1)
+	}
+	w := &write{batch: d.db.NewBatch()}
+	if err := w.build(put, confirm, del); err != nil {
+		return errors.Join(err, w.batch.Close())
+	}
+	o := &op{size: w.batch.Len(), add: w.add}
+	s.mu.Lock()
+	d, err = s.enqueueLocked(o, directory)
+	s.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, w.batch.Close())
+	}
+	if err := d.wait(o); err != nil {
+		return err // a committer that hangs may still read the batch
+	}
+	return errors.Join(refused, w.batch.Close())
+}
+
+// A write is a batch of entries, and what it is to the committer.
+type write struct {
+	batch    *pebble.Batch
+	put, del [][]byte // their keys
+	position uint64   // the greatest it uses
+	index    uint64   // likewise
+}
+
+func (w *write) build(put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
+	var value []byte
+	for _, e := range put {
+		if err := checkKey(e.Key); err != nil {
+			return err
+		}
+		value = appendStored(value[:0], e)
+		key := appendKey(nil, familyEntry, e.Key)
+		w.put = append(w.put, key)
+		must(w.batch.Set(key, value, nil))
+		must(w.batch.Delete(appendKey(nil, familyConfirmed, e.Key), nil))
+		must(w.batch.Set(appendExpiryKey(nil, e.Expires, e.Key), nil, nil))
+		w.position, w.index = max(w.position, e.Began), max(w.index, indexOf(&e.Entry))
+	}
+	for i := range confirm {
+		c := &confirm[i]
+		if err := checkKey(c.Key); err != nil {
+			return err
+		}
+		value = appendConfirmed(value[:0], c)
+		must(w.batch.Set(appendKey(nil, familyConfirmed, c.Key), value, nil))
+		w.position = max(w.position, c.Began)
+	}
+	for _, k := range del {
+		key := appendKey(nil, familyEntry, k)
+		w.del = append(w.del, key)
+		must(w.batch.Delete(key, nil))
+		must(w.batch.Delete(appendKey(nil, familyConfirmed, k), nil))
+	}
+	return nil
+}
+
+func checkKey(k registry.Key) error {
+	if k.Registry == "" || k.Name == "" || strings.Contains(k.Registry, "\x00") {
+		return fmt.Errorf("key %q %q: a registry and a name expected", k.Registry, k.Name)
+	}
+	return nil
+}
+
+func (w *write) add(r *round) error {
+	for _, key := range w.put {
+		if err := r.putEntry(key); err != nil {
+			return err
+		}
+	}
+	for _, key := range w.del {
+		if err := r.deleteEntry(key); err != nil {
+			return err
+		}
+	}
+	r.usePosition(w.position)
+	r.index = max(r.index, w.index)
+	return r.batch.Apply(w.batch, nil)
+}
+
+// Mark implements cache.Store. It returns once the marks are written, which
+// need not be durable: an invalidation that lets go of what it raised for them
+// is logged after them.
+func (s *Store) Mark(keys []registry.Key, m registry.Mode, position uint64) error {
+	keys = append([]registry.Key(nil), keys...)
+	p := at(m, position)
+	return s.commit(&op{size: 64 * len(keys), add: func(r *round) error {
+		r.mark(keys, &p)
+		return nil
+	}})
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// An EpochState is what the journal has of one epoch of one node.
+type EpochState struct {
+	Origin, Epoch uint64
+	Start         uint64 // records below were truncated, or never expected
+	Last          uint64 // the greatest sequence logged or truncated
+	Hard          uint64 // the greatest sequence below Start of a hard invalidation; 0: none known
+	Count         uint64 // records kept: if fewer than from Start to Last, there are holes
+}
+
+type epochID struct{ origin, epoch uint64 }
+
+// An epochState is an EpochState and the position of its first record kept:
+// the cap takes the oldest records of all epochs.
+type epochState struct {
+	EpochState
+	oldest uint64
+}
+
+// A journal is what a directory's committer knows of its invalidations.
+type journal struct {
+	limit   uint64 // of records
+	epochs  map[epochID]*epochState
+	records uint64
+	changed map[*epochState]bool // in this round
+
+	mu        sync.Mutex // protects what was committed, for readers:
+	published map[epochID]EpochState
+	kept      uint64
+}
+
+func (j *journal) init(limit int, epochs map[epochID]epochState) {
+	j.limit = uint64(max(limit, 1))
+	j.epochs, j.changed, j.published = map[epochID]*epochState{}, map[*epochState]bool{}, map[epochID]EpochState{}
+	for id, e := range epochs {
+		j.epochs[id], j.published[id] = &e, e.EpochState
+		j.records += e.Count
+	}
+	j.kept = j.records
+}
+
+// epoch returns the state of an epoch, for changing it in this round.
+func (j *journal) epoch(id epochID) *epochState {
+	e := j.epochs[id]
+	if e == nil {
+		e = &epochState{EpochState: EpochState{Origin: id.origin, Epoch: id.epoch, Start: 1}}
+		j.epochs[id] = e
+	}
+	j.changed[e] = true
+	return e
+}
+
+// add logs a record, unless it is there or was truncated.
+func (j *journal) add(r *round, id epochID, seq, position uint64, raw []byte) error {
+	r.key = appendJournalKey(r.key[:0], id.origin, id.epoch, seq)
+	if known := j.epochs[id]; known != nil && seq <= known.Last {
+		if seq < known.Start || r.present[string(r.key)] {
+			return nil
+		}
+		there, err := has(r.d.db, r.key)
+		if err != nil || there {
+			return err
+		}
+		r.present[string(r.key)] = true
+	}
+	e := j.epoch(id)
+	r.value = appendRecord(r.value[:0], position, raw)
+	r.set(r.key, r.value)
+	if e.Count == 0 {
+		e.oldest = position
+	}
+	e.Count++
+	e.Last = max(e.Last, seq)
+	j.records++
+	return nil
+}
+
+// finish writes what changed of the epochs.
+func (j *journal) finish(r *round) {
+	for e := range j.changed {
+		r.key, r.value = appendEpochKey(r.key[:0], e.Origin, e.Epoch), appendEpoch(r.value[:0], e)
+		r.set(r.key, r.value)
+	}
+}
+
+// makeRoom truncates the oldest records before so many more are added, some
+// more than it must: so a range is deleted once in a while and not each round.
+func (j *journal) makeRoom(r *round, more uint64) error {
+	if j.records+more <= j.limit {
+		return nil
+	}
+	goal := j.limit - min(j.limit, more+j.limit/1024)
+	for j.records > goal {
+		var oldest *epochState
+		for _, e := range j.epochs {
+			if e.Count > 0 && (oldest == nil || e.oldest < oldest.oldest) {
+				oldest = e
+			}
+		}
+		if oldest == nil {
+			return nil
+		}
+		id := epochID{oldest.Origin, oldest.Epoch}
+		if _, err := j.truncate(r, id, oldest.Last+1, j.records-goal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// truncate removes at most so many records of an epoch below a sequence, the
+// first ones, and reports whether these were all. None may have been added in
+// this round.
+func (j *journal) truncate(r *round, id epochID, below, most uint64) (all bool, err error) {
+	e := j.epoch(id)
+	from := appendJournalKey(nil, id.origin, id.epoch, e.Start)
+	it, err := r.d.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: appendJournalKey(nil, id.origin, id.epoch, below)})
+	if err != nil {
+		return false, err
+	}
+	start, removed := below, uint64(0)
+	for ok := it.First(); ok; ok = it.Next() {
+		_, seq, err := parseJournalKey(it.Key())
+		if err != nil {
+			return false, errors.Join(err, it.Close())
+		}
+		position, raw, err := parseRecord(it.Value())
+		if removed == most {
+			start, e.oldest = seq, position
+			break
+		}
+		removed++
+		if err != nil || modeOf(raw) == registry.ModeHard {
+			e.Hard = seq
+		}
+	}
+	if err := it.Close(); err != nil {
+		return false, err
+	}
+	r.deleteRange(from, appendJournalKey(nil, id.origin, id.epoch, start))
+	e.Start, e.Last = start, max(e.Last, start-1)
+	if removed = min(removed, e.Count); e.Start > e.Last {
+		removed = e.Count
+	}
+	e.Count -= removed
+	j.records -= removed
+	return start == below, nil
+}
+
+// publish makes known what was committed.
+func (j *journal) publish() {
+	if len(j.changed) == 0 {
+		return
+	}
+	j.mu.Lock()
+	for e := range j.changed {
+		j.published[epochID{e.Origin, e.Epoch}] = e.EpochState
+	}
+	j.kept = j.records
+	j.mu.Unlock()
+	clear(j.changed)
+}
+
+// modeOf returns the mode of an invalidation in binary form. What cannot be
+// read counts as hard.
+func modeOf(raw []byte) registry.Mode {
+	inv, err := registry.ParseInvalidation(raw)
+	if err != nil {
+		return registry.ModeHard
+	}
+	return inv.Mode
+}
+
+// Epochs calls yield for each epoch of which the journal has or had records,
+// by origin and epoch, until it returns false.
+func (s *Store) Epochs(yield func(EpochState) bool) error {
+	d, err := s.live()
+	if err != nil {
+		return err
+	}
+	j := &d.journal
+	j.mu.Lock()
+	list := make([]EpochState, 0, len(j.published))
+	for _, e := range j.published {
+		list = append(list, e)
+	}
+	j.mu.Unlock()
+	slices.SortFunc(list, func(a, b EpochState) int {
+		return cmp.Or(cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Epoch, b.Epoch))
+	})
+	for _, e := range list {
+		if !yield(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Range calls yield for the durable records of an epoch from a sequence on, in
+// their order, until it returns false. raw is the invalidation as it was given,
+// valid until yield returns.
+func (s *Store) Range(origin, epoch, from uint64, yield func(seq uint64, raw []byte) bool) error {
+	d, err := s.live()
+	if err != nil {
+		return err
+	}
+	for more := true; more && err == nil; {
+		from, more, err = s.rangePage(d, epochID{origin, epoch}, from, yield)
+	}
+	return err
+}
+
+const rangePage = 256 // records read at once, so that yield may take its time
+
+func (s *Store) rangePage(d *directory, id epochID, from uint64, yield func(seq uint64, raw []byte) bool) (next uint64, more bool, err error) {
+	defer s.guard(d, &err)
+	d.journal.mu.Lock()
+	last := d.journal.published[id].Last // what is above may be in the DB, but is not synced yet
+	d.journal.mu.Unlock()
+	it, err := d.db.NewIter(&pebble.IterOptions{
+		LowerBound: appendJournalKey(nil, id.origin, id.epoch, from), UpperBound: appendJournalKey(nil, id.origin, id.epoch, last+1),
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	var seqs []uint64
+	var raws [][]byte
+	for ok := it.First(); ok && len(seqs) < rangePage && err == nil; ok = it.Next() {
+		var seq uint64
+		var raw []byte
+		if _, seq, err = parseJournalKey(it.Key()); err == nil {
+			_, raw, err = parseRecord(it.Value())
+		}
+		seqs, raws = append(seqs, seq), append(raws, bytes.Clone(raw))
+	}
+	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
+		return 0, false, fmt.Errorf("journal %x/%x: %w", id.origin, id.epoch, err)
+	}
+	for i := range seqs {
+		if !yield(seqs[i], raws[i]) {
+			return 0, false, nil
+		}
+		next = seqs[i] + 1
+	}
+	return next, len(seqs) == rangePage, nil
+}
+
+const truncateStep = 4096 // records that Truncate reads in one round
+
+// Truncate removes an epoch's records below a sequence, which none is expected
+// for any more. It returns once that is written, which need not be durable.
+func (s *Store) Truncate(origin, epoch, below uint64) error {
+	id := epochID{origin, epoch}
+	for all := false; !all; {
+		err := s.do(func(r *round) (err error) {
+			below := below
+			if own := (epochID{s.node, r.d.epoch}); id == own {
+				below = min(below, r.d.journal.epoch(id).Last+1) // more are to come
+			}
+			if e := r.d.journal.epoch(id); below <= e.Start {
+				all = true
+				return nil
+			}
+			all, err = r.d.journal.truncate(r, id, below, truncateStep)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

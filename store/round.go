@@ -1,0 +1,207 @@
+package store
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// committed is what a directory's committer knows of what it wrote. Only the
+// committer uses what is not atomic or locked.
+type committed struct {
+	positions uint64 // reserved: none at or above it was used
+	index     uint64 // reserved: none above it was given
+	wall      int64  // the newest reading kept
+	entries   atomic.Int64
+	journal   journal
+}
+
+func (c *committed) init(o Options, from contents) {
+	c.positions, c.index, c.wall = from.numbers[numberPosition], from.numbers[numberClock], int64(from.numbers[numberWall])
+	c.entries.Store(int64(from.numbers[numberEntries]))
+	c.journal.init(o.Records, from.epochs)
+}
+
+// A round is one batch of a committer, and what it is to keep beside it.
+type round struct {
+	s     *Store
+	d     *directory
+	batch *pebble.Batch
+	sync  bool
+
+	position uint64          // the greatest that the batch uses
+	index    uint64          // likewise
+	entries  int64           // how many more there are after the batch
+	present  map[string]bool // of the entries that the batch changes, whether they are there after it
+	counted  bool            // entries is to be written
+
+	key, value []byte // for ops to build keys and values in
+}
+
+func newRound(s *Store, d *directory) *round {
+	return &round{s: s, d: d, batch: d.db.NewBatch(), present: map[string]bool{}}
+}
+
+func (r *round) reset() {
+	r.batch.Reset()
+	r.sync, r.position, r.index, r.entries, r.counted = false, 0, 0, 0, false
+	clear(r.present)
+	if cap(r.value) > 1<<20 {
+		r.value = nil
+	}
+}
+
+// usePosition notes that the batch uses a position.
+func (r *round) usePosition(p uint64) { r.position = max(r.position, p) }
+
+// putEntry and deleteEntry note what the batch makes of the entry with that
+// key of familyEntry, for the count.
+func (r *round) putEntry(key []byte) error    { return r.count(key, true) }
+func (r *round) deleteEntry(key []byte) error { return r.count(key, false) }
+
+func (r *round) count(key []byte, after bool) error {
+	before, known := r.present[string(key)]
+	if !known {
+		var err error
+		if before, err = has(r.d.db, key); err != nil {
+			return err
+		}
+	}
+	r.present[string(key)] = after
+	r.counted = true
+	switch {
+	case after && !before:
+		r.entries++
+	case before && !after:
+		r.entries--
+	}
+	return nil
+}
+
+// has reports whether there is a value under key.
+func has(db *pebble.DB, key []byte) (bool, error) {
+	_, closer, err := db.Get(key)
+	if err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			return false, nil
+		}
+		return false, err
+	}
+	return true, closer.Close()
+}
+
+const (
+	// Indexes are reserved so far ahead, and again when less is left.
+	clockAhead = time.Minute
+	clockLeft  = 40 * time.Second
+
+	indexHash = 1<<12 - 1 // the bits of an index that are not time, see registry.Clock
+)
+
+// indexIn returns an index above those that the clock gives in the next d,
+// unless changes come at more than one a millisecond.
+func (s *Store) indexIn(d time.Duration) uint64 {
+	wall := registry.NewClock(func() time.Time { return s.wall().Add(d) }, 0).Next(indexHash)
+	return max(wall, s.clock.Bound()+uint64(d.Milliseconds())*(indexHash+1))
+}
+
+// finish adds to the batch what it makes necessary.
+func (r *round) finish() {
+	c := &r.d.committed
+	if r.position >= c.positions && r.position > 0 {
+		c.positions = (r.position/positionBlock + 1) * positionBlock
+		r.mergeNumber(numberPosition, c.positions)
+	}
+	c.journal.finish(r)
+	if r.batch.Empty() && !r.sync {
+		return
+	}
+	if r.s.indexIn(clockLeft) > c.index || r.index > c.index {
+		c.index = max(r.s.indexIn(clockAhead), r.index)
+		r.mergeNumber(numberClock, c.index)
+	}
+	if wall := r.s.Now(); r.sync && wall > c.wall {
+		c.wall = wall
+		r.mergeNumber(numberWall, uint64(wall))
+	}
+	if r.counted {
+		r.setNumber(numberEntries, uint64(max(c.entries.Load()+r.entries, 0)))
+	}
+}
+
+// write writes the batch, durably if r.sync is set, and makes room for the next.
+func (r *round) write() error {
+	r.finish()
+	if r.batch.Empty() && r.sync {
+		must(r.batch.LogData(nil, nil)) // an empty batch would not be synced
+	}
+	if !r.batch.Empty() {
+		durability := pebble.NoSync
+		if r.sync {
+			durability = pebble.Sync
+		}
+		if err := r.d.db.Apply(r.batch, durability); err != nil {
+			return err
+		}
+	}
+	r.d.entries.Store(max(r.d.entries.Load()+r.entries, 0))
+	r.d.journal.publish()
+	r.reset()
+	return nil
+}
+
+func (r *round) mergeNumber(name string, n uint64) {
+	r.key, r.value = appendNumberKey(r.key[:0], name), appendNumber(r.value[:0], n)
+	r.merge(r.key, r.value)
+}
+
+func (r *round) setNumber(name string, n uint64) {
+	r.key, r.value = appendNumberKey(r.key[:0], name), appendNumber(r.value[:0], n)
+	r.set(r.key, r.value)
+}
+
+// Changes of a batch in memory do not fail.
+
+func (r *round) set(key, value []byte)       { must(r.batch.Set(key, value, nil)) }
+func (r *round) merge(key, value []byte)     { must(r.batch.Merge(key, value, nil)) }
+func (r *round) delete(key []byte)           { must(r.batch.Delete(key, nil)) }
+func (r *round) deleteRange(from, to []byte) { must(r.batch.DeleteRange(from, to, nil)) }
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// mirrorLocked returns what adds the generations and identities that the store
+// keeps in memory as well.
+func (s *Store) mirrorLocked() func(r *round) error {
+	type generation struct {
+		wide registry.Selector
+		positions
+	}
+	var list []generation
+	for wide, p := range s.generations {
+		list = append(list, generation{wide, p})
+	}
+	identities := make(map[string]string, len(s.identities))
+	for name, identity := range s.identities {
+		identities[name] = identity
+	}
+	return func(r *round) error {
+		for i := range list {
+			r.usePosition(list[i].newest())
+			r.key, r.value = appendGenerationKey(r.key[:0], list[i].wide), list[i].append(r.value[:0])
+			r.merge(r.key, r.value)
+		}
+		for name, identity := range identities {
+			r.key, r.value = appendIdentityKey(r.key[:0], name), appendIdentity(r.value[:0], identity)
+			r.set(r.key, r.value)
+		}
+		return nil
+	}
+}
