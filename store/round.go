@@ -164,6 +164,11 @@ func (r *round) setNumber(name string, n uint64) {
 	r.set(r.key, r.value)
 }
 
+func (r *round) setIdentity(registryName, identity string) {
+	r.key, r.value = appendIdentityKey(r.key[:0], registryName), appendIdentity(r.value[:0], identity)
+	r.set(r.key, r.value)
+}
+
 // Changes of a batch in memory do not fail.
 
 func (r *round) set(key, value []byte)       { must(r.batch.Set(key, value, nil)) }
@@ -174,34 +179,5 @@ func (r *round) deleteRange(from, to []byte) { must(r.batch.DeleteRange(from, to
 func must(err error) {
 	if err != nil {
 		panic(err)
-	}
-}
-
-// mirrorLocked returns what adds the generations and identities that the store
-// keeps in memory as well.
-func (s *Store) mirrorLocked() func(r *round) error {
-	type generation struct {
-		wide registry.Selector
-		positions
-	}
-	var list []generation
-	for wide, p := range s.generations {
-		list = append(list, generation{wide, p})
-	}
-	identities := make(map[string]string, len(s.identities))
-	for name, identity := range s.identities {
-		identities[name] = identity
-	}
-	return func(r *round) error {
-		for i := range list {
-			r.usePosition(list[i].newest())
-			r.key, r.value = appendGenerationKey(r.key[:0], list[i].wide), list[i].append(r.value[:0])
-			r.merge(r.key, r.value)
-		}
-		for name, identity := range identities {
-			r.key, r.value = appendIdentityKey(r.key[:0], name), appendIdentity(r.value[:0], identity)
-			r.set(r.key, r.value)
-		}
-		return nil
 	}
 }

@@ -137,9 +137,8 @@ func (s *Store) openDirectory(number uint32) bool {
 			}
 		}
 		if err == nil {
-			d.committed.init(s.opts, c)
 			s.adopt(c)
-			s.use(d, false)
+			s.use(d, c)
 			return true
 		}
 		s.abandon(d, err)
@@ -201,15 +200,13 @@ func (s *Store) adopt(c contents) {
 	}
 }
 
-// use takes d into use: from now on what is queued goes there. A fresh one
-// gets what the store keeps in memory before all else, so nothing that is
-// queued from now on is durable before that.
-func (s *Store) use(d *directory, fresh bool) {
-	first := &op{sync: true, add: func(*round) error { return nil }, done: make(chan error, 1)}
+// use takes d, which has the contents c, into use: from now on what is queued
+// goes there. What was raised in memory alone comes first: nothing queued from
+// now on is durable before it.
+func (s *Store) use(d *directory, c contents) {
+	d.committed.init(s.opts, c)
 	s.mu.Lock()
-	if fresh {
-		first.add = s.mirrorLocked()
-	}
+	first := &op{sync: true, add: s.missingLocked(c), done: make(chan error, 1)}
 	s.epoch, s.seq = d.epoch, 0
 	d.queue = append(d.queue, first)
 	s.dir.Store(d)
@@ -217,8 +214,33 @@ func (s *Store) use(d *directory, fresh bool) {
 	d.wake <- struct{}{}
 	go s.commitLoop(d)
 	s.log.Info("store: open", "directory", d.path)
-	// Indexes are reserved by it. On a disk that stalls, better none than to wait.
+	// It reserves indexes. On a disk that stalls, better go on without than wait.
 	_ = s.waitDurable(s.ctx, d, first)
+}
+
+// missingLocked returns what adds the generations and identities that are kept
+// in memory, but not in c.
+func (s *Store) missingLocked(c contents) func(r *round) error {
+	generations, identities := map[registry.Selector]positions{}, map[string]string{}
+	for wide, p := range s.generations {
+		if p != c.generations[wide] {
+			generations[wide] = p
+		}
+	}
+	for name, identity := range s.identities {
+		if kept, ok := c.identities[name]; !ok || kept != identity {
+			identities[name] = identity
+		}
+	}
+	return func(r *round) error {
+		for wide, p := range generations {
+			r.raise([]registry.Selector{wide}, &p)
+		}
+		for name, identity := range identities {
+			r.setIdentity(name, identity)
+		}
+		return nil
+	}
 }
 
 // die gives a directory up. Those who wait for it are answered; nothing of it
@@ -346,8 +368,7 @@ func (s *Store) SetIdentity(registryName, identity string) error {
 	s.mu.Lock()
 	s.identities[registryName] = identity
 	o := &op{sync: true, add: func(r *round) error {
-		r.key, r.value = appendIdentityKey(r.key[:0], registryName), appendIdentity(r.value[:0], identity)
-		r.set(r.key, r.value)
+		r.setIdentity(registryName, identity)
 		return nil
 	}}
 	d, err := s.enqueueLocked(o, 0)
