@@ -1,3 +1,296 @@
 package store
 
-func (s *Store) startSweep() {}
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+const (
+	roomEvery  = time.Second      // the disk's space is looked at
+	sweepEvery = 10 * time.Second // what expired is looked for
+	marksEvery = 10 * time.Minute // marks that nothing needs are looked for
+
+	// A step of a sweep holds the committer for about sweepHold at most. After
+	// it the sweep rests some times as long as the step took, so that it has a
+	// small share of a CPU and of the committer; less if the disk is full.
+	sweepStep   = 256 // keys
+	sweepHold   = 2 * time.Millisecond
+	sweepRest   = 10
+	evictRest   = 3
+	evictUrgent = 1
+
+	maxSeenMarks = 1 << 16 // marks noted from one pass to the next; more wait for the passes after
+)
+
+// startSweep starts the goroutines that keep the directory in use within its
+// space.
+func (s *Store) startSweep() {
+	s.wg.Go(func() {
+		for s.room.check(s.Directory()); s.rest(roomEvery); {
+			s.room.check(s.Directory())
+		}
+	})
+	s.wg.Go(s.sweeps)
+}
+
+// rest waits, and reports whether the store is still open.
+func (s *Store) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// sweeps sweeps one directory after the other, as they come into use. The
+// sweep of one that died may hang in it and is not waited for.
+func (s *Store) sweeps() {
+	var swept *directory
+	for first := true; first || s.rest(roomEvery); first = false {
+		d, err := s.live()
+		if err != nil || d == swept {
+			continue
+		}
+		swept = d
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.sweep(d)
+		}()
+		select {
+		case <-done:
+		case <-d.dead:
+		}
+	}
+}
+
+// sweep sweeps a directory until it dies or the store is closed.
+func (s *Store) sweep(d *directory) {
+	var expiry, marks time.Duration // since the last sweep of each
+	seen := map[registry.Key]uint64{}
+	for d.alive() && s.rest(roomEvery) {
+		expiry, marks = expiry+roomEvery, marks+roomEvery
+		var err error
+		if expiry >= sweepEvery {
+			expiry = 0
+			err = s.expire(d)
+		}
+		if err == nil && s.room.excess() > 0 {
+			err = s.evict(d)
+		}
+		if err == nil && marks >= marksEvery {
+			marks = 0
+			seen, err = s.sweepMarks(d, seen)
+		}
+		if err != nil && d.alive() && s.ctx.Err() == nil {
+			s.log.Warn("store: a sweep ended early, it is tried again", "err", err)
+		}
+	}
+}
+
+// expire deletes all entries that expired.
+func (s *Store) expire(d *directory) error {
+	for {
+		n, _, err := s.sweepEntries(d, s.Now(), math.MaxUint64, sweepRest)
+		if n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// evict deletes the entries that expire first, until what is left has its
+// space, and compacts what they leave.
+func (s *Store) evict(d *directory) error {
+	for excess := s.room.excess(); excess > 0; excess = s.room.excess() {
+		var gone, removed uint64
+		for gone < excess {
+			rest := evictRest
+			if s.room.full() != "" {
+				rest = evictUrgent
+			}
+			n, bytes, err := s.sweepEntries(d, math.MaxInt64, excess-gone, time.Duration(rest))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			gone, removed = gone+bytes, removed+uint64(n)
+		}
+		s.log.Info("store: entries are evicted", "bytes", gone, "looked at", removed)
+		if err := s.compact(d); err != nil || removed == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepEntries looks at the first entries in the order in which they expire,
+// up to a time in Unix ms, and deletes those that do, until enough bytes are
+// gone. It returns how many it looked at, and the bytes gone.
+func (s *Store) sweepEntries(d *directory, until int64, enough uint64, rest time.Duration) (n int, gone uint64, err error) {
+	began := s.elapsed()
+	upper := appendExpiryKey(nil, until, registry.Key{})
+	if until != math.MaxInt64 {
+		upper = appendExpiryKey(nil, until+1, registry.Key{})[:9]
+	}
+	// What the committer will look at is read before, so that it waits for no disk.
+	if n, err = s.warmEntries(d, upper); n == 0 || err != nil {
+		return 0, 0, err
+	}
+	err = s.do(func(r *round) error {
+		if r.d != d {
+			return errDirectory
+		}
+		n, gone, err = r.sweepEntries(upper, enough)
+		return err
+	})
+	if err == nil {
+		s.rest(rest * (s.elapsed() - began))
+		err = s.ctx.Err()
+	}
+	return n, gone, err
+}
+
+// warmEntries reads the entries of a step into the block cache.
+func (s *Store) warmEntries(d *directory, upper []byte) (n int, err error) {
+	defer s.reads.end(s.reads.begin(s.elapsed()))
+	defer s.guard(d, &err)
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte{familyExpiry}, UpperBound: upper})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok && n < sweepStep; ok = it.Next() {
+		n++
+		_, k, err := parseExpiryKey(it.Key())
+		if err != nil {
+			continue
+		}
+		for _, family := range [...]byte{familyEntry, familyConfirmed} {
+			if _, err := has(d.db, appendKey(nil, family, k)); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, it.Error()
+}
+
+// sweepEntries is a step on the committer's goroutine.
+func (r *round) sweepEntries(upper []byte, enough uint64) (n int, gone uint64, err error) {
+	began := time.Now()
+	it, err := r.d.db.NewIter(&pebble.IterOptions{LowerBound: []byte{familyExpiry}, UpperBound: upper})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	var first, last []byte
+	var moved [][]byte
+	for ok := it.First(); ok && n < sweepStep && gone < enough && time.Since(began) < sweepHold; ok = it.Next() {
+		n++
+		if first == nil {
+			first = append(first, it.Key()...)
+		}
+		last = append(last[:0], it.Key()...)
+		expires, k, err := parseExpiryKey(it.Key())
+		if err != nil {
+			continue // of no use to anyone
+		}
+		later, bytes, err := r.expireEntry(k, expires)
+		if err != nil {
+			return 0, 0, err
+		}
+		if gone += bytes; later > expires {
+			moved = append(moved, appendExpiryKey(nil, later, k))
+		}
+	}
+	if err := it.Error(); err != nil || n == 0 {
+		return 0, 0, err
+	}
+	r.deleteRange(first, append(last, 0))
+	for _, key := range moved {
+		r.set(key, nil)
+	}
+	return n, gone, nil
+}
+
+// expireEntry deletes an entry, unless it expires later than the index says:
+// then it returns when. Its mark stays: a write of an older entry that is under
+// way may need it. Once nothing does, it is swept like any other.
+func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes uint64, err error) {
+	key := appendKey(nil, familyEntry, k)
+	found, err := get(r.d.db, key, func(value []byte) error {
+		bytes = uint64(len(key) + len(value))
+		head := read(value, storedVersion)
+		head.varint()
+		later = head.varint()
+		return nil
+	})
+	if !found || err != nil {
+		return 0, 0, err
+	}
+	confirmed, err := has(r.d.db, appendKey(nil, familyConfirmed, k))
+	if err != nil {
+		return 0, 0, err
+	}
+	if confirmed {
+		e, err := getEntry(r.d.db, k)
+		switch {
+		case errors.Is(err, errUnreadable):
+			later = 0
+		case err != nil:
+			return 0, 0, err
+		default:
+			later = e.Expires
+		}
+	}
+	if later > expires {
+		return later, 0, nil
+	}
+	if err := r.deleteEntry(key); err != nil {
+		return 0, 0, err
+	}
+	r.delete(key)
+	r.delete(appendKey(nil, familyConfirmed, k))
+	return 0, bytes, nil
+}
+
+// compact makes the space of what was deleted free, table by table, until
+// there is enough.
+func (s *Store) compact(d *directory) (err error) {
+	defer s.guard(d, &err)
+	levels, err := d.db.SSTables()
+	if err != nil {
+		return err
+	}
+	ranges := [][2][]byte{}
+	for i := len(levels) - 1; i > 0 && len(ranges) == 0; i-- {
+		for _, t := range levels[i] {
+			ranges = append(ranges, [2][]byte{t.Smallest.UserKey, append(t.Largest.UserKey[:len(t.Largest.UserKey):len(t.Largest.UserKey)], 0)})
+		}
+	}
+	if len(ranges) < 2 {
+		ranges = [][2][]byte{{{familyEntry}, {familyExpiry + 1}}}
+	}
+	for _, r := range ranges {
+		began := s.elapsed()
+		if err := d.db.Compact(s.ctx, r[0], r[1], false); err != nil {
+			return err
+		}
+		if s.room.check(d.number); s.room.excess() == 0 {
+			return nil
+		}
+		if s.room.full() == "" {
+			s.rest(evictRest * (s.elapsed() - began))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A guardFS keeps failed writes from Pebble. It answers one to a WAL with a
+// panic, at times over a mutex that it then unlocks twice, which no recover
+// stops; one to the MANIFEST ends it with its main lock held. So the goroutine
+// whose write failed is parked here, where it holds little, and the directory
+// is dead. Tables may fail: Pebble tries again at once and for ever, so each
+// error is held back for a while.
+type guardFS struct {
+	vfs.FS              // with health checks
+	monitor   io.Closer // of the health checks
+	unchecked vfs.FS    // the same without
+	died      func(error)
+	armed     atomic.Bool // while a directory opens, errors are returned and end that
+	closed    atomic.Bool // its lock is given back
+}
+
+const tableErrorPause = 200 * time.Millisecond
+
+// failed is called with what a write to a file returned.
+func (g *guardFS) failed(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	base := g.PathBase(name)
+	switch {
+	case strings.HasSuffix(base, ".sst"), strings.HasSuffix(base, ".blob"):
+		time.Sleep(tableErrorPause)
+	case g.armed.Load():
+		park(g.died, fmt.Errorf("%s of %s: %w", op, base, err))
+	}
+	return err
+}
+
+func (g *guardFS) Unwrap() vfs.FS { return g.FS }
+
+// Lock returns a lock whose end, the last but clean-up in the life of a
+// directory, is the end of the health checks too.
+func (g *guardFS) Lock(name string) (io.Closer, error) {
+	l, err := g.FS.Lock(name)
+	if err != nil {
+		return nil, err
+	}
+	return &guardLock{l, g}, nil
+}
+
+type guardLock struct {
+	io.Closer
+	g *guardFS
+}
+
+func (l *guardLock) Close() error {
+	l.g.closed.Store(true)
+	return errors.Join(l.Closer.Close(), l.g.monitor.Close())
+}
+
+// Remove takes the way without checks once they ended: it would begin them anew.
+func (g *guardFS) Remove(name string) error {
+	if g.closed.Load() {
+		return g.unchecked.Remove(name)
+	}
+	return g.FS.Remove(name)
+}
+
+func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.Create(name, c)
+	return g.file(f, name, g.failed("create", name, err))
+}
+
+func (g *guardFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.ReuseForWrite(oldname, newname, c)
+	return g.file(f, newname, g.failed("reuse", newname, err))
+}
+
+func (g *guardFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	return g.file(f, name, err)
+}
+
+func (g *guardFS) file(f vfs.File, name string, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &guardFile{File: f, name: name, g: g}, nil
+}
+
+type guardFile struct {
+	vfs.File
+	name string
+	g    *guardFS
+}
+
+func (f *guardFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	return n, f.g.failed("write", f.name, err)
+}
+
+func (f *guardFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	return n, f.g.failed("write", f.name, err)
+}
+
+func (f *guardFile) Sync() error { return f.g.failed("fsync", f.name, f.File.Sync()) }
+
+func (f *guardFile) SyncData() error { return f.g.failed("fsync", f.name, f.File.SyncData()) }
+
+func (f *guardFile) SyncTo(length int64) (bool, error) {
+	full, err := f.File.SyncTo(length)
+	return full, f.g.failed("fsync", f.name, err)
+}
+
+func (f *guardFile) Close() error { return f.g.failed("close", f.name, f.File.Close()) }

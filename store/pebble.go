@@ -1,0 +1,254 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// hooks are told what happens to one directory. They are called on Pebble's
+// goroutines, some with its locks held: they must neither block nor call into
+// the DB. Any may be called often and by many at once.
+type hooks struct {
+	died    func(error)                        // the directory is lost to this process
+	slow    func(d time.Duration, what string) // a write has lasted d so far
+	corrupt func(error)                        // what was read is not what was written
+	full    func()                             // the disk is full; writes wait until it returns, then try once more
+
+	counters *engineCounters // nil: not counted
+	cache    *pebble.Cache   // of blocks, for all directories of a Store; nil: one of its own
+}
+
+// engineCounters count what Pebble tells of, since the Store was opened.
+type engineCounters struct {
+	stalls     atomic.Uint64 // times that commits had to wait for flushes or compactions
+	background atomic.Uint64 // flushes and compactions that failed
+	slow       atomic.Uint64 // reports of a write that lasts longer than Options.Stall
+}
+
+const (
+	cacheSize    = 16 << 20 // indexes and filters of a million names; the cache package holds what is hot
+	memTableSize = 8 << 20  // what a restart replays; halves what a larger one would keep from readers of memory
+	memTables    = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
+	openFiles    = 512      // tables of 4 GiB; far below the usual limit of 1024
+
+	// openLimit is how long a directory may take to open before it is given
+	// up: a node must start though its disk is stuck.
+	openLimit = 20 * time.Second
+)
+
+var (
+	errOpenTooLong = fmt.Errorf("not open after %s: the disk does not answer", openLimit)
+	errNotBegun    = errors.New("it has no MANIFEST that is in force, but other files")
+)
+
+// engineOptions returns Pebble's options for a directory of ours.
+func engineOptions(fs vfs.FS, m *pebble.Merger) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          fs,
+		Merger:                      m,
+		FormatMajorVersion:          pebble.FormatValueSeparation, // tells a torn WAL from a corrupt one; checksums in footers
+		CacheSize:                   cacheSize,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: memTables,
+		MaxOpenFiles:                openFiles,
+		L0CompactionThreshold:       2,               // few places to look for a name
+		L0StopWritesThreshold:       1000,            // the committer never waits for compactions; max_bytes bounds what they lag
+		BytesPerSync:                512 << 10,       // tables reach the disk steadily, not in one burst that holds up a WAL's fsync
+		WALBytesPerSync:             512 << 10,       // likewise entries, which nobody syncs
+		MaxManifestFileSize:         4 << 20,         // of 16 MiB, the least max_bytes, not all may be MANIFEST
+		FlushDelayDeleteRange:       5 * time.Second, // evicted space returns though nobody writes
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most names have no mark and no confirmation: 1 % are looked for in vain
+		o.Levels[i].BlockSize = 16 << 10                  // entries have about 1 KiB: fewer blocks, smaller indexes, better compression
+	}
+	// Snappy or MinLZ: documents halve at hundreds of MB/s.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	return o
+}
+
+// openPebble opens the directory at path, or makes it if nothing is there. It
+// returns after openLimit at the latest; a directory that opens later is
+// closed again. After an error, and after hooks.died was called, nobody may
+// use the directory in this process any more.
+func openPebble(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (*pebble.DB, error) {
+	dead := make(chan error, 1)
+	died := h.died
+	h.died = func(err error) {
+		select {
+		case dead <- err:
+		default:
+		}
+		died(err)
+	}
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened)
+	given := make(chan struct{})
+	go func() {
+		db, err := openGuarded(fs, path, m, o, h)
+		select {
+		case done <- opened{db, err}:
+		case <-given:
+			if db != nil {
+				o.Logger.Warn("store: opened too late, closed again", "directory", path)
+				closePebble(db)
+			}
+		}
+	}()
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	select {
+	case r := <-done:
+		return r.db, r.err
+	case err := <-dead:
+		close(given)
+		return nil, err
+	case <-limit.C:
+		close(given)
+		return nil, errOpenTooLong
+	}
+}
+
+// openGuarded opens a directory on the caller's goroutine, which it may park
+// or keep for as long as the disk does.
+func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (db *pebble.DB, err error) {
+	// Pebble meets some corruptions with a panic.
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("%v\n%s", r, debug.Stack())
+		}
+	}()
+	log := engineLogger{log: o.Logger.With("directory", path), died: h.died}
+	full := h.full
+	if full == nil {
+		full = func() {}
+	}
+	unchecked := vfs.OnDiskFull(fs, full)
+	checked, monitor := vfs.WithDiskHealthChecks(unchecked, o.Stall, nil, func(i vfs.DiskSlowInfo) {
+		if h.counters != nil {
+			h.counters.slow.Add(1)
+		}
+		h.slow(i.Duration, i.OpType.String()+" of "+fs.PathBase(i.Path))
+	})
+	guard := &guardFS{FS: checked, monitor: monitor, unchecked: unchecked, died: h.died}
+	defer func() {
+		if err != nil {
+			monitor.Close()
+		}
+	}()
+	begun, err := hasFiles(fs, path)
+	if err != nil {
+		return nil, err
+	}
+	opts := engineOptions(guard, m)
+	opts.Cache = h.cache
+	opts.Logger = log
+	opts.EventListener = listener(log, h)
+	// Without its MANIFEST, a directory would be begun anew and its tables
+	// deleted as leftovers.
+	opts.ErrorIfNotExists = begun
+	db, err = pebble.Open(path, opts)
+	if errors.Is(err, pebble.ErrDBDoesNotExist) {
+		err = errNotBegun
+	}
+	if err == nil {
+		guard.armed.Store(true)
+	}
+	return db, err
+}
+
+// hasFiles reports whether anything but a lock is in the directory.
+func hasFiles(fs vfs.FS, path string) (bool, error) {
+	names, err := fs.List(path)
+	if err != nil {
+		if isNotExist(err) {
+			return false, nil
+		}
+		return false, err
+	}
+	for _, name := range names {
+		if name != lockName {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// closePebble closes a DB that no goroutine uses any more.
+func closePebble(db *pebble.DB) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	return db.Close()
+}
+
+func listener(log engineLogger, h hooks) *pebble.EventListener {
+	count := func(n *atomic.Uint64) { n.Add(1) }
+	if h.counters == nil {
+		h.counters = new(engineCounters)
+	}
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			count(&h.counters.background)
+			log.log.Warn("store: a flush or compaction failed, it is tried again", "err", err)
+		},
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			h.corrupt(fmt.Errorf("%s: %w", i.Path, i.Details))
+		},
+		DiskSlow: func(i pebble.DiskSlowInfo) { h.slow(i.Duration, i.OpType.String()) },
+		LowDiskSpace: func(i pebble.LowDiskSpaceInfo) {
+			log.log.Warn("store: low disk space", "free", i.AvailBytes, "percent", i.PercentThreshold)
+		},
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			count(&h.counters.stalls)
+			log.log.Warn("store: writes wait", "reason", i.Reason)
+		},
+		WriteStallEnd: func() { log.log.Info("store: writes go on") },
+		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
+			log.log.Error("store: misuse of the engine", "kind", i.Kind.String(), "info", i.ExtraInfo)
+		},
+	}
+}
+
+// engineLogger takes Pebble's messages.
+type engineLogger struct {
+	log  *slog.Logger
+	died func(error)
+}
+
+func (l engineLogger) Infof(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("store: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l engineLogger) Errorf(format string, args ...any) {
+	l.log.Warn("store: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf gives the directory up. Pebble counts on it not to return, and its
+// own would end the process: its caller waits for ever, with the locks it has.
+func (l engineLogger) Fatalf(format string, args ...any) {
+	park(l.died, fmt.Errorf(format, args...))
+}
+
+// park tells that a directory died, and never returns.
+func park(died func(error), err error) {
+	died(err)
+	select {}
+}
