@@ -66,6 +66,9 @@ func (s *Store) enqueueLocked(o *op, number uint32) (*directory, error) {
 	}
 	d, err := s.live()
 	if err != nil {
+		if dead := s.dir.Load(); dead != nil {
+			dead.queue = nil // those who wait were answered
+		}
 		return nil, err
 	}
 	if number != 0 && number != d.number {

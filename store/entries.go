@@ -124,7 +124,7 @@ func (s *Store) Write(directory uint32, put []*registry.Stored, confirm []regist
 		s.stats.refused.Add(1)
 	}
 	w := &write{batch: d.db.NewBatch()}
-	if err := w.build(put, confirm, del); err != nil {
+	if err := s.build(d, w, put, confirm, del); err != nil {
 		return errors.Join(err, w.batch.Close())
 	}
 	o := &op{size: w.batch.Len(), add: w.add}
@@ -140,6 +140,12 @@ func (s *Store) Write(directory uint32, put []*registry.Stored, confirm []regist
 	return errors.Join(refused, w.batch.Close())
 }
 
+func (s *Store) build(d *directory, w *write, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) (err error) {
+	defer s.reads.end(s.reads.begin(s.elapsed()))
+	defer s.guard(d, &err)
+	return w.build(d.db, put, confirm, del)
+}
+
 // A write is a batch of entries, and what it is to the committer.
 type write struct {
 	batch    *pebble.Batch
@@ -148,15 +154,19 @@ type write struct {
 	index    uint64   // likewise
 }
 
-func (w *write) build(put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
+// build fills the batch. It looks at the entries that are there already, so
+// that the committer finds them in memory.
+func (w *write) build(db *pebble.DB, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
 	var value []byte
+	putHere := map[registry.Key]bool{}
 	for _, e := range put {
-		if err := checkKey(e.Key); err != nil {
+		putHere[e.Key] = true
+		key, _, err := lookAt(db, e.Key)
+		if err != nil {
 			return err
 		}
-		value = appendStored(value[:0], e)
-		key := appendKey(nil, familyEntry, e.Key)
 		w.put = append(w.put, key)
+		value = appendStored(value[:0], e)
 		must(w.batch.Set(key, value, nil))
 		must(w.batch.Delete(appendKey(nil, familyConfirmed, e.Key), nil))
 		must(w.batch.Set(appendExpiryKey(nil, e.Expires, e.Key), nil, nil))
@@ -164,20 +174,37 @@ func (w *write) build(put []*registry.Stored, confirm []registry.Confirmed, del 
 	}
 	for i := range confirm {
 		c := &confirm[i]
-		if err := checkKey(c.Key); err != nil {
+		_, there, err := lookAt(db, c.Key)
+		if err != nil {
 			return err
+		}
+		if !there && !putHere[c.Key] {
+			continue // it was evicted: there is nothing to confirm
 		}
 		value = appendConfirmed(value[:0], c)
 		must(w.batch.Set(appendKey(nil, familyConfirmed, c.Key), value, nil))
 		w.position = max(w.position, c.Began)
 	}
 	for _, k := range del {
-		key := appendKey(nil, familyEntry, k)
+		key, _, err := lookAt(db, k)
+		if err != nil {
+			return err
+		}
 		w.del = append(w.del, key)
 		must(w.batch.Delete(key, nil))
 		must(w.batch.Delete(appendKey(nil, familyConfirmed, k), nil))
 	}
 	return nil
+}
+
+// lookAt returns the key of an entry, and whether it is there.
+func lookAt(db *pebble.DB, k registry.Key) (key []byte, there bool, err error) {
+	if err := checkKey(k); err != nil {
+		return nil, false, err
+	}
+	key = appendKey(nil, familyEntry, k)
+	there, err = has(db, key)
+	return key, there, err
 }
 
 func checkKey(k registry.Key) error {
@@ -188,15 +215,18 @@ func checkKey(k registry.Key) error {
 }
 
 func (w *write) add(r *round) error {
-	for _, key := range w.put {
-		if err := r.putEntry(key); err != nil {
-			return err
+	for _, keys := range [][][]byte{w.put, w.del} {
+		for _, key := range keys {
+			if err := r.lookAt(key); err != nil {
+				return err
+			}
 		}
 	}
+	for _, key := range w.put {
+		r.count(key, true)
+	}
 	for _, key := range w.del {
-		if err := r.deleteEntry(key); err != nil {
-			return err
-		}
+		r.count(key, false)
 	}
 	r.usePosition(w.position)
 	r.index = max(r.index, w.index)

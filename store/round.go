@@ -58,27 +58,37 @@ func (r *round) reset() {
 // usePosition notes that the batch uses a position.
 func (r *round) usePosition(p uint64) { r.position = max(r.position, p) }
 
-// putEntry and deleteEntry note what the batch makes of the entry with that
-// key of familyEntry, for the count.
-func (r *round) putEntry(key []byte) error    { return r.count(key, true) }
-func (r *round) deleteEntry(key []byte) error { return r.count(key, false) }
-
-func (r *round) count(key []byte, after bool) error {
-	before, known := r.present[string(key)]
-	if !known {
-		var err error
-		if before, err = has(r.d.db, key); err != nil {
-			return err
-		}
+// lookAt makes known whether the entry with that key of familyEntry is there,
+// for count.
+func (r *round) lookAt(key []byte) error {
+	if _, known := r.present[string(key)]; known {
+		return nil
 	}
-	r.present[string(key)] = after
-	r.counted = true
-	switch {
+	there, err := has(r.d.db, key)
+	if err == nil {
+		r.present[string(key)] = there
+	}
+	return err
+}
+
+// count counts what the batch makes of an entry that was looked at.
+func (r *round) count(key []byte, after bool) {
+	switch before := r.present[string(key)]; {
 	case after && !before:
 		r.entries++
 	case before && !after:
 		r.entries--
 	}
+	r.present[string(key)], r.counted = after, true
+}
+
+// deleteEntry counts that the batch deletes the entry with that key of
+// familyEntry.
+func (r *round) deleteEntry(key []byte) error {
+	if err := r.lookAt(key); err != nil {
+		return err
+	}
+	r.count(key, false)
 	return nil
 }
 

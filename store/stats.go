@@ -98,7 +98,11 @@ func (s *Store) Status() registry.StoreStatus {
 // slow returns what stalls, "" if nothing does.
 func (s *Store) slow(d *directory) string {
 	if lasts := s.stalled(d); lasts > 0 {
-		return fmt.Sprintf("a commit takes %s", lasts.Round(100*time.Millisecond))
+		text := fmt.Sprintf("a commit takes %s", lasts.Round(100*time.Millisecond))
+		if w := s.write.Load(); w != nil && s.elapsed()-w.at < lasts {
+			text += ": " + w.what
+		}
+		return text
 	}
 	if oldest := s.reads.oldest(); oldest > 0 {
 		if lasts := s.elapsed() - oldest; lasts > s.opts.Stall {
@@ -106,6 +110,17 @@ func (s *Store) slow(d *directory) string {
 		}
 	}
 	return ""
+}
+
+// A slowWrite is one that lasted longer than Options.Stall.
+type slowWrite struct {
+	at   time.Duration
+	what string // such as "sync of 000005.log"
+}
+
+// noteSlow is told of a write that lasts for so long.
+func (s *Store) noteSlow(_ time.Duration, what string) {
+	s.write.Store(&slowWrite{s.elapsed(), what})
 }
 
 // Degraded says what an operator should know, nothing if all is well.

@@ -1,0 +1,281 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// Open opens the store in o.Dir. It fails only if another process uses the
+// directory, or it cannot be one: what is broken is kept aside, what can be
+// read of it goes into a fresh directory, and if none can be begun, the store
+// is dead until one can. The caller must Close it.
+func Open(o Options) (*Store, error) { return open(o, time.Now) }
+
+func open(o Options, wall func() time.Time) (*Store, error) {
+	o = o.withDefaults()
+	s := &Store{
+		opts: o, log: o.Logger, wall: wall, start: time.Now(), room: newHeadroom(o), cache: pebble.NewCache(cacheSize),
+		epoch: rand.Uint64(), generations: map[registry.Selector]positions{}, identities: map[string]string{},
+		deaths: make(chan *directory, 1),
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	number, broken, err := s.find()
+	switch {
+	case errors.Is(err, errUnusable):
+		s.stop()
+		s.cache.Unref()
+		return nil, err
+	case err != nil:
+		s.adopt(contents{})
+		s.notBegun(nil, err)
+	default:
+		s.openNewest(number, broken)
+	}
+	s.wg.Go(s.tick)
+	s.startSweep()
+	s.startReopen()
+	return s, nil
+}
+
+// find locks the data directory and returns the number of the directory that
+// was in use last.
+func (s *Store) find() (number uint32, broken bool, err error) {
+	if err := s.acquire(); err != nil {
+		return 0, false, err
+	}
+	if number, broken, err = newest(s.opts.FS, s.opts.Dir); errors.Is(err, os.ErrPermission) {
+		err = dirError(s.opts.Dir, err)
+	}
+	return number, broken, err
+}
+
+// acquire locks the data directory, if it is not locked yet.
+func (s *Store) acquire() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock == nil {
+		s.lock, err = lockDir(s.opts.FS, s.opts.Dir)
+	}
+	return err
+}
+
+// openNewest takes the directory of that number into use or, if that is
+// broken, a fresh one with what can be read of it.
+func (s *Store) openNewest(number uint32, broken bool) {
+	var reason error
+	if number > 0 && !broken {
+		if reason = s.openDirectory(number); reason == nil {
+			return
+		}
+		s.log.Error("store: the directory cannot be used and is kept aside", "directory", directoryPath(s.opts.Dir, number), "err", reason)
+	}
+	c := newContents()
+	if number > 0 {
+		c = s.salvage(number)
+	}
+	s.adopt(c)
+	if err := s.begin(number+1, c); err != nil {
+		d := newDirectory(number, directoryPath(s.opts.Dir, number))
+		if d.reason = reason; number == 0 || reason == nil {
+			d = nil
+		}
+		s.notBegun(d, err)
+	} else if reason != nil {
+		if err := setAside(s.opts.FS, s.opts.Dir, number, reason); err != nil {
+			s.log.Warn("store: no note could be put beside the directory", "err", err)
+		}
+	}
+}
+
+// notBegun notes that no directory is in use after Open. broken is the one
+// that was to be, if there was one.
+func (s *Store) notBegun(broken *directory, err error) {
+	s.log.Error("store: no directory can be begun", "err", err)
+	s.failed.Store(&err)
+	s.mourn(broken)
+}
+
+// openDirectory takes a directory of an earlier process into use.
+func (s *Store) openDirectory(number uint32) error {
+	d := newDirectory(number, directoryPath(s.opts.Dir, number))
+	var c contents
+	var err error
+	if d.db, err = s.openPebble(d); err != nil {
+		return err
+	}
+	if err = d.within(openLimit, func() (err error) { c, err = readContents(d.db); return err }); err == nil {
+		if format := c.numbers[numberFormat]; format == 0 || format > formatVersion {
+			err = fmt.Errorf("format %d, only formats 1 to %d are known", format, formatVersion)
+		}
+	}
+	if err != nil {
+		s.abandon(d, err)
+		return err
+	}
+	s.adopt(c)
+	s.use(d, c)
+	return nil
+}
+
+// within runs f, which uses the database, and waits for it until the directory
+// dies, but not longer than limit.
+func (d *directory) within(limit time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer recovered(&err)
+		err = f()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-d.dead:
+		return d.reason
+	case <-timer.C:
+		return fmt.Errorf("not read after %s: the disk does not answer", limit)
+	}
+}
+
+// salvage returns what can be read of a directory that cannot be used. One
+// that was not finished when its process ended was never in use: what was
+// before it counts.
+func (s *Store) salvage(number uint32) contents {
+	c, err := salvage(s.opts.FS, directoryPath(s.opts.Dir, number))
+	if err != nil {
+		s.log.Error("store: not all could be read of the broken directory", "number", number, "err", err)
+	}
+	before := s.before(number)
+	if c.numbers[numberFormat] != 0 || before == 0 {
+		return c
+	}
+	older, err := salvage(s.opts.FS, directoryPath(s.opts.Dir, before))
+	if err != nil {
+		s.log.Error("store: not all could be read of the broken directory", "number", before, "err", err)
+	}
+	if older.numbers == nil {
+		older = newContents()
+		older.complete = false
+	}
+	older.complete = older.complete && c.complete
+	for _, name := range []string{numberPosition, numberClock, numberWall} {
+		older.numbers[name] = max(older.numbers[name], c.numbers[name])
+	}
+	for wide, p := range c.generations {
+		q := older.generations[wide]
+		q.raise(&p)
+		older.generations[wide] = q
+	}
+	return older
+}
+
+// before returns the greatest number of a directory below one, 0 if there is none.
+func (s *Store) before(number uint32) (before uint32) {
+	names, err := s.opts.FS.List(s.opts.Dir)
+	if err != nil {
+		return 0
+	}
+	for _, name := range names {
+		if n, note, ok := parseDirectory(name); ok && !note && n < number {
+			before = max(before, n)
+		}
+	}
+	return before
+}
+
+// openPebble opens the database of d.
+func (s *Store) openPebble(d *directory) (*pebble.DB, error) {
+	if err := s.acquire(); err != nil {
+		return nil, err
+	}
+	return openPebble(s.opts.FS, d.path, merger, s.opts, hooks{
+		died:     func(err error) { s.die(d, err) },
+		corrupt:  func(err error) { s.die(d, fmt.Errorf("corrupt: %w", err)) },
+		slow:     s.noteSlow,
+		full:     s.room.diskFull,
+		counters: &s.engine, cache: s.cache,
+	})
+}
+
+// adopt takes over what an earlier process left. Open alone calls it.
+func (s *Store) adopt(c contents) {
+	if s.node = c.numbers[numberNode]; s.node == 0 {
+		s.node = rand.Uint64() | 1
+	}
+	s.position = max(c.numbers[numberPosition], 1)
+	s.clock = registry.NewClock(s.wall, c.numbers[numberClock])
+	s.base = max(s.wall().UnixMilli(), int64(c.numbers[numberWall]))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for wide, p := range c.generations {
+		s.generations[wide] = p
+	}
+	for name, identity := range c.identities {
+		s.identities[name] = identity
+	}
+	if !c.complete {
+		everything := registry.Selector{All: true}
+		p, lost := s.generations[everything], at(registry.ModeVerify, s.position)
+		p.raise(&lost)
+		s.generations[everything] = p
+	}
+}
+
+// use takes d, which has the contents c, into use: from now on what is queued
+// goes there. What was raised in memory alone comes first: nothing queued from
+// now on is durable before it.
+func (s *Store) use(d *directory, c contents) {
+	d.committed.init(s.opts, c)
+	s.mu.Lock()
+	first := &op{sync: true, add: s.missingLocked(c), done: make(chan error, 1)}
+	s.epoch, s.seq = d.epoch, 0
+	d.queue = append(d.queue, first)
+	if old := s.dir.Swap(d); old != nil {
+		old.queue = nil
+	}
+	s.mu.Unlock()
+	d.wake <- struct{}{}
+	go s.commitLoop(d)
+	if !d.alive() {
+		s.mourn(d)
+		return
+	}
+	s.log.Info("store: open", "directory", d.path)
+	// It reserves indexes. On a disk that stalls, better go on without than wait.
+	_ = s.waitDurable(s.ctx, d, first)
+}
+
+// missingLocked returns what adds the generations and identities that are kept
+// in memory, but not in c.
+func (s *Store) missingLocked(c contents) func(r *round) error {
+	generations, identities := map[registry.Selector]positions{}, map[string]string{}
+	for wide, p := range s.generations {
+		if p != c.generations[wide] {
+			generations[wide] = p
+		}
+	}
+	for name, identity := range s.identities {
+		if kept, ok := c.identities[name]; !ok || kept != identity {
+			identities[name] = identity
+		}
+	}
+	return func(r *round) error {
+		for wide, p := range generations {
+			r.raise([]registry.Selector{wide}, &p)
+		}
+		for name, identity := range identities {
+			r.setIdentity(name, identity)
+		}
+		return nil
+	}
+}
