@@ -118,6 +118,7 @@ func openPebble(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (*
 		return nil, err
 	case <-limit.C:
 		close(given)
+		died(errOpenTooLong)
 		return nil, errOpenTooLong
 	}
 }
@@ -187,14 +188,24 @@ func hasFiles(fs vfs.FS, path string) (bool, error) {
 	return false, nil
 }
 
-// closePebble closes a DB that no goroutine uses any more.
-func closePebble(db *pebble.DB) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-		}
+// closePebble closes a DB that no goroutine uses any more. If the disk does not
+// answer, it returns after closeLimit and leaves the DB to itself.
+func closePebble(db *pebble.DB) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer recovered(&err)
+		err = db.Close()
 	}()
-	return db.Close()
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return fmt.Errorf("not closed after %s: the disk does not answer", closeLimit)
+	}
 }
 
 func listener(log engineLogger, h hooks) *pebble.EventListener {

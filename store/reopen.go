@@ -193,7 +193,7 @@ func (s *Store) reopen() {
 		if d != nil {
 			s.note(d)
 		}
-		if s.opts.Reopen < 0 {
+		if _, err := s.live(); err == nil || s.opts.Reopen < 0 {
 			continue
 		}
 		if fresh == maxFresh {
@@ -226,14 +226,6 @@ func (s *Store) beginAgain(dead *directory) bool {
 			return true
 		}
 		s.log.Warn("store: no fresh directory yet", "err", err, "next", min(2*delay, reopenMost))
-		// The death of what was just tried is attended to here.
-		select {
-		case d := <-s.deaths:
-			if d != nil && d.db == nil {
-				s.note(d)
-			}
-		default:
-		}
 	}
 }
 
@@ -274,10 +266,16 @@ func tidy(fs vfs.FS, dir string, number uint32) error {
 	if err != nil {
 		return err
 	}
+	// One with a note broke; one without is a try that came to nothing, but if
+	// there is no other.
 	var before uint32
 	for _, name := range names {
-		if n, note, ok := parseDirectory(name); ok && !note && n < number {
-			before = max(before, n)
+		n, note, ok := parseDirectory(name)
+		if !ok || note || n >= number {
+			continue
+		}
+		if noted := hasNote(fs, dir, n); before == 0 || noted && !hasNote(fs, dir, before) || n > before && noted == hasNote(fs, dir, before) {
+			before = n
 		}
 	}
 	var errs []error

@@ -154,6 +154,9 @@ func salvage(fs vfs.FS, path string) (contents, error) {
 
 func salvageNow(fs vfs.FS, path string) (contents, error) {
 	c, err := salvageOne(fs, path)
+	if err == nil && c.numbers[numberFormat] > formatVersion {
+		c.complete, err = false, fmt.Errorf("format %d: a newer program may keep more in it", c.numbers[numberFormat])
+	}
 	if err != nil || c.numbers[numberFormat] > 0 {
 		return c, err
 	}

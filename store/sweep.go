@@ -15,6 +15,8 @@ const (
 	sweepEvery = 10 * time.Second // what expired is looked for
 	marksEvery = 10 * time.Minute // marks that nothing needs are looked for
 
+	retireAfter = time.Second // how long a reader takes at most from finding a directory alive to its first read
+
 	// A step of a sweep holds the committer for about sweepHold at most. After
 	// it the sweep rests some times as long as the step took, so that it has a
 	// small share of a CPU and of the committer; less if the disk is full.
@@ -68,7 +70,32 @@ func (s *Store) sweeps() {
 		select {
 		case <-done:
 		case <-d.dead:
+			s.wg.Go(func() { s.retire(d, done) })
 		}
+	}
+}
+
+// retire closes a directory that died once nobody is in it any more, for its
+// memory and files. One in which Pebble waits for ever is left to itself.
+func (s *Store) retire(d *directory, swept <-chan struct{}) {
+	for _, end := range []<-chan struct{}{d.done, swept} {
+		select {
+		case <-end:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+	// Whoever found it alive has begun to read by then.
+	last := s.elapsed() + retireAfter
+	for s.elapsed() < last && s.rest(retireAfter) {
+	}
+	for oldest := s.reads.oldest(); oldest > 0 && oldest < last; oldest = s.reads.oldest() {
+		if !s.rest(retireAfter) {
+			return
+		}
+	}
+	if err := closePebble(d.db); err != nil {
+		s.log.Warn("store: a dead directory could not be closed", "directory", d.path, "err", err)
 	}
 }
 
