@@ -1,0 +1,118 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const mib = 1 << 20
+
+// newTestHeadroom returns one over a file system of 10 GiB, of which 5 % are to
+// be free and 100 MiB may be used.
+func newTestHeadroom(t *testing.T) (*headroom, *vfs.MemFS) {
+	t.Helper()
+	mem := vfs.NewMem()
+	if err := mem.MkdirAll(directoryPath("/data", 1), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	setFree(mem, 5000)
+	return newHeadroom(Options{FS: mem, Dir: "/data", MaxBytes: 100 * mib, MinFree: 0.05}.withDefaults()), mem
+}
+
+func setFree(mem *vfs.MemFS, freeMiB uint64) {
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: freeMiB * mib, TotalBytes: 10_000 * mib, UsedBytes: (10_000 - freeMiB) * mib})
+}
+
+func writeBytes(t *testing.T, mem *vfs.MemFS, n int) {
+	t.Helper()
+	if err := writeFile(mem, directoryPath("/data", 1)+"/000001.sst", strings.Repeat("x", n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADiskIsFullBelowMinFreeAndForAMarginAbove(t *testing.T) {
+	h, mem := newTestHeadroom(t)
+	for _, c := range []struct {
+		free   uint64 // MiB; min_free is 500
+		full   bool
+		excess bool
+	}{
+		{600, false, false}, {540, false, true}, {499, true, true}, {520, true, true}, {549, true, true}, {551, false, false}, {501, false, true},
+	} {
+		setFree(mem, c.free)
+		h.check(1)
+		if got := h.full() != ""; got != c.full {
+			t.Errorf("%d MiB free: full = %t (%q), want %t", c.free, got, h.full(), c.full)
+		}
+		if got := h.excess() > 0; got != c.excess {
+			t.Errorf("%d MiB free: excess = %d, want some: %t", c.free, h.excess(), c.excess)
+		}
+	}
+}
+
+func TestADirectoryIsFullAboveMaxBytes(t *testing.T) {
+	h, mem := newTestHeadroom(t)
+	for _, c := range []struct {
+		used   int // MiB
+		full   bool
+		excess uint64
+	}{
+		{89, false, 0}, {91, false, 11}, {101, true, 21}, {96, true, 16}, {94, false, 14}, {100, false, 20},
+	} {
+		writeBytes(t, mem, c.used*mib)
+		h.check(1)
+		if got := h.full() != ""; got != c.full {
+			t.Errorf("%d MiB used: full = %t (%q), want %t", c.used, got, h.full(), c.full)
+		}
+		if got := h.excess() / mib; got != c.excess {
+			t.Errorf("%d MiB used: %d MiB are to go, want %d", c.used, got, c.excess)
+		}
+		if got := h.bytes(); got != uint64(c.used)*mib {
+			t.Errorf("%d MiB used: bytes = %d", c.used, got)
+		}
+	}
+	if !strings.Contains(func() string { writeBytes(t, mem, 120*mib); h.check(1); return h.full() }(), "max_bytes") {
+		t.Errorf("full = %q, want the limit named", h.full())
+	}
+}
+
+func TestTheBallastGoesWhenTheDiskIsFullAndComesBack(t *testing.T) {
+	h, mem := newTestHeadroom(t)
+	ballast := func() int64 {
+		info, err := mem.Stat("/data/" + ballastName)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	h.check(1)
+	if got := ballast(); got != 64*mib {
+		t.Fatalf("ballast of %d bytes, want 64 MiB", got)
+	}
+	h.diskFull()
+	if ballast() != 0 || h.full() == "" {
+		t.Errorf("after ENOSPC: ballast %d, full %q; want none, and full at once", ballast(), h.full())
+	}
+	setFree(mem, 10)
+	h.check(1)
+	if ballast() != 0 || h.full() == "" {
+		t.Errorf("with 10 MiB free: ballast %d, full %q; want none, and full", ballast(), h.full())
+	}
+	setFree(mem, 5000)
+	h.check(1)
+	if ballast() != 64*mib || h.full() != "" {
+		t.Errorf("with space again: ballast %d, full %q; want it back", ballast(), h.full())
+	}
+}
+
+func TestAFileSystemThatSaysNothingOfItsSpaceIsNotFull(t *testing.T) {
+	h, mem := newTestHeadroom(t)
+	mem.TestingSetDiskUsage(vfs.DiskUsage{})
+	h.check(1)
+	h.check(0)
+	if h.full() != "" || h.excess() != 0 {
+		t.Errorf("full %q, excess %d; want neither", h.full(), h.excess())
+	}
+}
