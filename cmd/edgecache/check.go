@@ -40,7 +40,9 @@ func check(g *globals, source configSource) error {
 	if w := warnOfDataDir(cfg.Node.DataDir); w != "" {
 		fmt.Fprintln(g.stderr, "warning:", w)
 	}
-	n, err := newNode(cfg, source, newLogHandler(io.Discard, cfg.Log)) // what only the packages can tell
+	tried := *cfg           // for what only the packages can tell
+	tried.Node.DataDir = "" // a node may use it
+	n, err := newNode(&tried, source, newLogHandler(io.Discard, cfg.Log))
 	if err != nil {
 		return err
 	}

@@ -26,30 +26,39 @@ const twoServices = `services:
       - {id: api-1, address: "fd00::1", port: 443, zone: eu-1a}
 `
 
-// realNode runs a node over a services file and returns the URL of its admin
-// port and the file's path.
-func realNode(t *testing.T) (admin, path string) {
-	t.Helper()
-	checkLeaks := leaks(t)
-	path = filepath.Join(t.TempDir(), "services.yaml")
-	writeFile(t, path, twoServices)
-	text := fmt.Sprintf(`
-node: {name: test}
+// nodeText is the configuration of a node over a services file.
+const nodeText = `
+node: {name: test, data_dir: %s}
 http: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 log: {level: error}
 cache: {empty: {confirm: 1, grace: 0s}}
 registries: [{name: files, type: file, path: %s, warm: all}]
-`, path)
+`
+
+// realNode runs a node over a services file and returns the URL of its admin
+// port and the file's path.
+func realNode(t *testing.T) (admin, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "services.yaml")
+	writeFile(t, path, twoServices)
+	return runNode(t, fmt.Sprintf(nodeText, t.TempDir(), path), nil), path
+}
+
+// runNode runs a node until the test ends and returns the URL of its admin
+// port; change (nil: none) edits the configuration.
+func runNode(t *testing.T, text string, change func(*Config)) (admin string) {
+	t.Helper()
+	checkLeaks := leaks(t)
 	cfg, _, err := configSource{}.parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if change != nil {
+		change(cfg)
+	}
 	n, err := newNode(cfg, configSource{}, newLogHandler(io.Discard, cfg.Log))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -58,7 +67,10 @@ registries: [{name: files, type: file, path: %s, warm: all}]
 		}
 		checkLeaks()
 	})
-	return "http://" + n.server.AdminAddr(), path
+	if err := n.open(); err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + n.server.AdminAddr()
 }
 
 // leaks returns a function that fails the test if goroutines are left that do
@@ -67,6 +79,9 @@ func leaks(t *testing.T) func() {
 	before := goleak.IgnoreCurrent()
 	return func() {
 		t.Helper()
+		if os.Getenv(mayLeak) != "" {
+			return
+		}
 		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 	}
 }

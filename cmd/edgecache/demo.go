@@ -18,7 +18,7 @@ import (
 
 // demoConfig is the configuration of the demo's node: windows short enough
 // that a tour shows them pass.
-const demoConfig = `node:  {name: demo, region: eu}
+const demoConfig = `node:  {name: demo, region: eu, data_dir: "%s"}
 http:  {listen: "%s"}
 admin: {listen: "%s"}
 cache: {ttl: 2s, negative_ttl: 1s, verify: 50ms, recheck: {min: 250ms, max: 1s}}
@@ -72,7 +72,7 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 		return err
 	}
 	defer upstream.Stop()
-	n, err := startDemoNode(g, o, filepath.Join(dir, "edgecache.yaml"), upstream)
+	n, err := startDemoNode(g, o, dir, upstream)
 	if err != nil {
 		return err
 	}
@@ -99,9 +99,9 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	return nil
 }
 
-// startDemoNode writes the configuration, shows it and runs a node by it, as
-// serve does.
-func startDemoNode(g *globals, o demoOptions, path string, upstream *consultest.Server) (*node, error) {
+// startDemoNode writes the configuration to dir, shows it and runs a node by
+// it, as serve does.
+func startDemoNode(g *globals, o demoOptions, dir string, upstream *consultest.Server) (*node, error) {
 	listen, err := freeAddress(g, o.listen, o.fixed.listen)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,8 @@ func startDemoNode(g *globals, o demoOptions, path string, upstream *consultest.
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(demoConfig, listen, admin, upstream.URL())
+	path := filepath.Join(dir, "edgecache.yaml")
+	text := fmt.Sprintf(demoConfig, filepath.Join(dir, "data"), listen, admin, upstream.URL())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

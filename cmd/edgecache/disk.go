@@ -4,12 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/edgecache/edgecache/store"
 )
+
+// openDisk opens the store in node.data_dir; nil if there is to be none. One
+// that is broken is opened all the same, and says so.
+func openDisk(cfg *Config, log *slog.Logger) (*store.Store, error) {
+	if cfg.Node.DataDir == "" {
+		log.Info("no disk: node.data_dir is empty, so a restart forgets all entries and invalidations")
+		return nil, nil
+	}
+	o := cfg.Store
+	o.Dir, o.Logger = cfg.Node.DataDir, log
+	disk, err := store.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("node.data_dir: %w", err)
+	}
+	return disk, nil
+}
 
 // validateDataDir refuses what cannot be a data directory: it, or what it
 // would be made in, is a file.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type snapshot struct {
 	node       *node
 	cache      cache.Stats
 	memory     registry.MemoryStatus
+	store      *storeSnapshot // nil: no disk
 	registries []registry.RegistryStatus
 	http       httpd.Stats
 	ready      bool
@@ -48,7 +50,7 @@ const requestSeconds = "edgecache_http_request_seconds"
 // families returns the one list of metric names, but for requestSeconds and
 // those of the Go runtime and the process.
 func families() []family {
-	return append(append(cacheFamilies(), registryFamilies()...), append(httpFamilies(), nodeFamilies()...)...)
+	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), registryFamilies(), httpFamilies(), nodeFamilies())
 }
 
 func cacheFamilies() []family {
@@ -188,6 +190,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		registries: m.node.cache.Registries(), http: m.node.server.Stats(),
 	}
 	s.ready, _ = m.node.cache.Ready()
+	if disk := m.node.disk; disk != nil {
+		s.store = &storeSnapshot{disk.Status(), disk.Stats()}
+	}
 	for i, f := range m.families {
 		f.read(s, func(value float64, labels ...string) {
 			out <- prometheus.MustNewConstMetric(m.descs[i], f.kind, value, labels...)

@@ -55,7 +55,11 @@ func printStatus(w io.Writer, s registry.NodeStatus) {
 	}
 	fmt.Fprintf(w, "memory: %s, %s of %s\n", plural(s.Memory.Entries, "entry"), bytesText(s.Memory.Bytes), bytesText(s.Memory.Limit))
 	if s.Store != nil {
-		fmt.Fprintf(w, "store: %s, %s\n", s.Store.State, bytesText(s.Store.Bytes))
+		fmt.Fprintf(w, "store: %s, %s, %s of %s, %s in the journal\n", clean(s.Store.State), plural(int(s.Store.Entries), "entry"),
+			bytesText(s.Store.Bytes), bytesText(s.Store.Limit), plural(int(s.Store.Journal), "invalidation"))
+		if s.Store.Error != "" {
+			fmt.Fprintf(w, "store error: %s\n", clean(s.Store.Error))
+		}
 	}
 	fmt.Fprintf(w, "lookups: %d hits, %d stale, %d misses, %d negative, %d errors\n",
 		s.Lookups.Hits, s.Lookups.Stale, s.Lookups.Misses, s.Lookups.Negative, s.Lookups.Errors)

@@ -51,24 +51,43 @@ func (l *logBuffer) String() string {
 
 var servingLine = regexp.MustCompile(`msg=serving .*http=(\S+) admin=(\S+)`)
 
-// startServe runs `serve` until the test ends.
+// startServe runs `serve` until the test ends. Its data is in a directory of
+// the test's, unless it runs without a configuration.
 func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	s := &served{
-		t: t, log: &logBuffer{}, stop: stop, exit: make(chan int, 1),
-		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second},
+	if len(args) > 0 && args[0] == "--config" {
+		args = append([]string{"--set", "node.data_dir=" + t.TempDir()}, args...) // a later one wins
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := newServed(t)
+	s.stop = stop
 	go func() { s.exit <- run(ctx, append([]string{"serve"}, args...), io.Discard, s.log) }()
 	t.Cleanup(func() { s.end(0) })
-	waitUntil(t, "serving", func() bool {
+	s.waitServing()
+	return s
+}
+
+func newServed(t *testing.T) *served {
+	return &served{
+		t: t, log: &logBuffer{}, exit: make(chan int, 1),
+		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second},
+	}
+}
+
+func (s *served) waitServing() {
+	s.t.Helper()
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("its log:\n%s", s.log)
+		}
+	}()
+	waitUntil(s.t, "serving", func() bool {
 		found := servingLine.FindStringSubmatch(s.log.String())
 		if found != nil {
 			s.data, s.base = "http://"+found[1], "http://"+found[2]
 		}
 		return found != nil
 	})
-	return s
 }
 
 // end stops the node and checks its exit code.
@@ -159,6 +178,9 @@ func TestServeWithoutConfigurationServesTheSample(t *testing.T) {
 	if !strings.Contains(s.log.String(), "a sample written just now") {
 		t.Errorf("the log does not tell of the sample:\n%s", s.log)
 	}
+	if info, err := os.Stat("data"); err != nil || !info.IsDir() {
+		t.Errorf("the default of node.data_dir is not in use: %v", err)
+	}
 	s.end(0)
 }
 
@@ -186,7 +208,8 @@ func TestAnAddressInUseNamesTheKey(t *testing.T) {
 	defer taken.Close()
 	config := files(t, "edgecache.yaml", twoPorts+"registries: [{name: files, type: file, path: DIR/web.yaml}]\n", "web.yaml", webFile)
 	var stderr bytes.Buffer
-	code := run(t.Context(), []string{"serve", "--config", config, "--set", "admin.listen=" + taken.Addr().String()}, io.Discard, &stderr)
+	code := run(t.Context(), []string{"serve", "--config", config, "--set", "node.data_dir=" + t.TempDir(),
+		"--set", "admin.listen=" + taken.Addr().String()}, io.Discard, &stderr)
 	if code != exitFailed || !strings.Contains(stderr.String(), "set admin.listen to a free one") {
 		t.Errorf("exit %d, stderr:\n%s", code, stderr.String())
 	}
@@ -229,6 +252,7 @@ func TestReloadRefusesMistakesAndFixedKeys(t *testing.T) {
 	}{
 		{"cache: {tll: 1s}\nlog: {level: loud}\n", []string{"did you mean ttl?", "log.level"}},
 		{strings.ReplaceAll(twoPorts, "drain: 0s", "drain: 9s"), []string{"http.drain", "needs a restart"}},
+		{twoPorts + "store: {max_bytes: 1GiB, min_free: 1%}\n", []string{"store.max_bytes: changed from 4GiB to 1GiB; this needs a restart", "store.min_free: changed from 5%"}},
 	} {
 		writeFile(t, config, c.text)
 		status, body := s.request("POST", s.base+"/v1/config/reload")

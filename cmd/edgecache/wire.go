@@ -13,6 +13,7 @@ import (
 	"github.com/edgecache/edgecache/cache"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/store"
 )
 
 // A node is the running program: the only place where the packages meet.
@@ -21,6 +22,7 @@ type node struct {
 	handler  *logHandler
 	log      *slog.Logger
 	tracing  *tracing
+	disk     *store.Store // nil: none
 	cache    *cache.Cache
 	server   *httpd.Server
 	metrics  *metrics
@@ -34,7 +36,7 @@ type node struct {
 	config    *Config
 }
 
-// newNode makes all parts. Nothing runs until open.
+// newNode makes all parts. Nothing but the store runs until open.
 func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error) {
 	n := &node{
 		source: from, handler: handler, log: slog.New(handler),
@@ -47,22 +49,29 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	}
 	regs, err := n.build(cfg)
 	if err != nil {
-		n.tracing.close()
-		return nil, err
+		return nil, errors.Join(err, n.release())
 	}
-	opts := cfg.Cache
-	opts.Registries, opts.Node, opts.ReadyAfter = regs, cfg.Node.Name, cfg.Node.ReadyAfter
-	opts.Logger, opts.Trace = n.log, n.tracing.trace
-	if n.cache, err = cache.New(opts); err != nil {
-		n.tracing.close()
-		return nil, errors.Join(err, closeSources(regs))
+	if n.disk, err = openDisk(cfg, n.log); err != nil {
+		return nil, errors.Join(err, closeSources(regs), n.release())
+	}
+	if n.cache, err = cache.New(n.cacheOptions(cfg, regs)); err != nil {
+		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
 	if n.server, err = httpd.New(cfg.HTTP, cfg.Admin, n.deps()); err != nil {
-		n.tracing.close()
-		return nil, errors.Join(err, n.cache.Close())
+		return nil, errors.Join(err, n.cache.Close(), n.release())
 	}
 	n.metrics = newMetrics(n)
 	return n, nil
+}
+
+func (n *node) cacheOptions(cfg *Config, regs []cache.Registry) cache.Options {
+	o := cfg.Cache
+	o.Registries, o.Node, o.ReadyAfter = regs, cfg.Node.Name, cfg.Node.ReadyAfter
+	o.Logger, o.Trace = n.log, n.tracing.trace
+	if n.disk != nil {
+		o.Store, o.Journal, o.Clock = n.disk, n.disk, n.disk.Clock()
+	}
+	return o
 }
 
 // deps are the functions that the server calls.
@@ -70,12 +79,12 @@ func (n *node) deps() httpd.Deps {
 	return httpd.Deps{
 		Answerer: &registry.Answerer{Engine: n.cache},
 		Control:  n.cache,
-		Node:     n.options.Name, Version: version(), Zone: n.options.Zone,
+		Node:     n.options.Name, Version: version(), Zone: n.options.Zone, Durable: n.disk != nil,
 		RegistryNames: func() []string { return *n.names.Load() },
 		Status:        n.status,
 		Members:       n.members,
 		Registries:    n.cache.Registries,
-		Ready:         n.cache.Ready,
+		Ready:         n.ready,
 		Reload:        n.reload,
 		Metrics:       func(w io.Writer) error { return n.metrics.write(w) },
 		Trace:         n.tracing.trace,
@@ -99,9 +108,16 @@ func (n *node) drain(ctx context.Context) error {
 
 // close stops all parts in reverse and waits for them.
 func (n *node) close() error {
-	err := errors.Join(n.server.Close(), n.cache.Close())
+	return errors.Join(n.server.Close(), n.cache.Close(), n.release())
+}
+
+// release closes what the cache stands on.
+func (n *node) release() error {
 	n.tracing.close()
-	return err
+	if n.disk == nil {
+		return nil
+	}
+	return n.disk.Close()
 }
 
 // build makes the registries of a configuration.
@@ -152,7 +168,8 @@ func (r *registryConfig) registry() cache.Registry {
 	switch {
 	case len(r.Warm) == 1 && r.Warm[0] == "all":
 		reg.WarmAll = true
-	case len(r.Warm) == 1 && r.Warm[0] == "watched": // known only to a node that kept it on disk
+	case len(r.Warm) == 1 && r.Warm[0] == "watched":
+		reg.WarmWatched = true
 	default:
 		reg.Warm = r.Warm
 	}
