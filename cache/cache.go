@@ -43,15 +43,17 @@ type Cache struct {
 	// The order lock protects the fields below, flights, what mem holds and
 	// changes of ups. Whoever holds it may take the locks of an upstream, its
 	// guard, the subscriptions and the refresher, not the other way round.
-	order   sync.Mutex
-	gens    generations
-	flights map[registry.Key]*flight
-	closed  bool
+	order    sync.Mutex
+	gens     generations
+	flights  map[registry.Key]*flight
+	sweeping bool // a sweep of gens is under way
+	closed   bool
 
 	refresher     refresher
 	loads         loads
 	confirmations confirmations
 	derived       *derivedTable
+	disk          *disk // nil: no store
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -72,6 +74,9 @@ func New(o Options) (*Cache, error) {
 	c.times.init()
 	if c.journal == nil {
 		c.journal = newMemoryJournal()
+	}
+	if o.Store != nil && o.Journal != nil {
+		c.disk = newDisk(c, o.Store)
 	}
 	c.gens = newGenerations(c.journal.Position())
 	c.subs = newSubscriptions()
@@ -99,7 +104,8 @@ func (c *Cache) use(us *upstreams, o *Options) {
 	c.ups.Store(us)
 }
 
-// Open starts the first load, the watches and the background refresh.
+// Open takes up what the journal and the store kept and starts the first load,
+// the watches and the background refresh.
 func (c *Cache) Open() error {
 	if err := c.journal.Generations(c.restore); err != nil {
 		return fmt.Errorf("journal: %w", err)
@@ -107,6 +113,10 @@ func (c *Cache) Open() error {
 	c.wg.Go(func() { c.times.follow(c.ctx) })
 	c.wg.Go(c.refresher.run)
 	c.wg.Go(c.sweepWatches)
+	if c.disk != nil {
+		c.disk.begin()
+		c.wg.Go(c.disk.walk)
+	}
 	c.start(c.ups.Load().all)
 	c.loads.first(c)
 	return nil
@@ -128,14 +138,22 @@ func (c *Cache) start(all []*upstream) {
 	}
 }
 
-// Close ends all flights, watches and subscriptions, waits for them and closes
-// the sources. Lookups fail from then on, except for hits.
+// Close ends all flights, watches and subscriptions, waits for them, writes
+// what the store does not have yet and closes the sources. Lookups fail from
+// then on, except for hits. The caller closes the store.
 func (c *Cache) Close() error {
 	c.order.Lock()
+	again := c.closed
 	c.closed = true
+	if c.disk != nil {
+		c.disk.open = false
+	}
 	c.order.Unlock()
 	c.stop()
 	c.wg.Wait()
+	if c.disk != nil && !again {
+		c.disk.close()
+	}
 	c.reloading.Lock()
 	defer c.reloading.Unlock()
 	c.subs.notifyAll()
@@ -168,7 +186,7 @@ func (c *Cache) view(u *upstream, e *entry, now time.Duration) (state, time.Dura
 		return stateExpired, 0
 	}
 	cond := condition{windows: e.windows, mode: e.mode(), absent: e.rec == nil,
-		kept: e.empties > 0, behind: e.behind > 0, age: now - e.confirmed}
+		kept: e.empties > 0, behind: e.behind > 0, disk: e.disk, age: now - e.confirmed}
 	if e.watch != nil {
 		cond.age = now - e.base()
 		cond.live = e.confirmedLive(now)

@@ -18,6 +18,7 @@ type entry struct {
 	size       uint32           // bytes charged in memory
 	mark       atomic.Uint32    // strictest registry.Mode of what covers it
 	refreshing atomic.Bool      // a refresh ahead was started
+	saved      atomic.Uint32    // the store's directory that has rec; 0: none
 
 	windows
 	confirmed time.Duration // start of the last fetch that confirmed it
@@ -25,6 +26,7 @@ type entry struct {
 
 	*doubts // never nil; &certain if there is nothing to say
 
+	savedAt atomic.Int64  // of saved: confirmed up to this cache time, as it is there
 	checked atomic.Uint64 // wide generations up to here are in mark
 	used    atomic.Int64  // cache time of the last lookup
 	hits    atomic.Uint64
@@ -38,6 +40,8 @@ type doubts struct {
 	emptySince  time.Duration // when the first of them came
 	provisional int           // times the registry answered the same after an invalidation
 	deleted     bool          // a watch saw it deleted on purpose, but an invalidation came between
+	disk        bool          // it came from disk, and nothing confirmed it since
+	searched    bool          // of a failure alone: the disk has nothing of its key
 	behind      time.Duration // since when the registry answers older than known; 0: it does not
 
 	failure  *registry.UpstreamError // of the last fetch; nil: it succeeded
@@ -46,8 +50,12 @@ type doubts struct {
 	nextTry  time.Duration // no fetch before, unless the registry came back
 }
 
-// certain is what entries without doubts share; nobody writes to it.
-var certain doubts
+// What entries share that have no doubts, or none but where they came from;
+// nobody writes to them.
+var (
+	certain  doubts
+	fromDisk = doubts{disk: true}
+)
 
 // doubt gives the entry, which nobody else sees yet, doubts of its own.
 func (e *entry) doubt() {

@@ -22,6 +22,7 @@ type flight struct {
 	cancel  context.CancelFunc
 
 	// The order lock protects the fields below until done is closed.
+	disk    diskAnswer
 	waiters int
 	voided  bool // an invalidation came: nobody may join any more
 	out     outcome
@@ -40,7 +41,7 @@ type outcome struct {
 // join returns the flight that fetches a key, starting it if there is none.
 // A flight that started before notBefore is returned with ok false: the caller
 // waits for its end and joins again. The caller leaves what it joined.
-func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore time.Duration) (f *flight, collapsed, ok bool) {
+func (c *Cache) join(ctx context.Context, u *upstream, name string, disk diskAnswer, notBefore time.Duration) (f *flight, collapsed, ok bool) {
 	key := registry.Key{Registry: u.Name, Name: name}
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -49,7 +50,7 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore ti
 		return f, true, f.started >= notBefore
 	}
 	key.Name = strings.Clone(name)
-	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1}
+	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1, disk: disk}
 	current := c.ups.Load().byName[u.Name]
 	if c.closed || current == nil || current.merges() {
 		f.out.err = &registry.UpstreamError{Registry: u.Name, Err: errClosed, Harmless: true}
@@ -59,21 +60,14 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, notBefore ti
 	}
 	u, f.up = current, current // the caller may have it from before a reload
 	u.calls.Add(1)
-	held := c.mem.peek(key)
-	var invalidated registry.Mode
-	if held != nil {
-		invalidated = max(held.mode(), c.gens.covering(key, tagsOf(held.rec), held.began))
-	}
+	h := c.holding(f)
 	flying, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.fillBudget())
 	unhook := context.AfterFunc(c.ctx, cancel)
 	f.cancel = cancel
-	if invalidated > registry.ModeNone {
-		flying = registry.ReadThrough(flying)
-	}
 	c.flights[key] = f
 	c.wg.Go(func() {
 		defer func() { unhook(); cancel(); u.calls.Done() }()
-		c.run(flying, f, held, invalidated)
+		c.run(flying, f, h)
 	})
 	return f, false, true
 }
@@ -106,14 +100,43 @@ func tagsOf(rec *registry.Record) []string {
 	return rec.Tags
 }
 
-// run fetches and stores. It ends the flight.
-func (c *Cache) run(ctx context.Context, f *flight, held *entry, invalidated registry.Mode) {
-	ctx, end := c.opts.Trace.Start(ctx, "fill", f.key)
-	var have *registry.Record
-	if held != nil && invalidated < registry.ModeHard && held.began >= f.up.moved {
-		have = held.rec
+// A holding is what was held of a key when it was to be fetched.
+type holding struct {
+	known       bool
+	have        *registry.Record // that the registry may confirm; nil: none
+	invalidated registry.Mode
+}
+
+// holding returns what is held of the flight's key. The order lock is held.
+func (c *Cache) holding(f *flight) (h holding) {
+	held := c.mem.peek(f.key)
+	if held == nil {
+		return h
 	}
-	f.settleWith(c, c.fetch(ctx, f, have), have)
+	h.known = held.known()
+	h.invalidated = max(held.mode(), c.gens.covering(f.key, tagsOf(held.rec), held.began))
+	if h.invalidated < registry.ModeHard && held.began >= f.up.moved {
+		h.have = held.rec
+	}
+	return h
+}
+
+// run fetches and stores. It ends the flight. If nothing is held, it asks the
+// disk first, for what the registry may confirm or contradict.
+func (c *Cache) run(ctx context.Context, f *flight, h holding) {
+	ctx, end := c.opts.Trace.Start(ctx, "fill", f.key)
+	if !h.known && f.disk == diskUnasked {
+		_, disk := c.recall(ctx, f.up, f.key.Name, false, c.now()+diskPatience)
+		c.order.Lock()
+		f.disk, h = disk, c.holding(f)
+		c.order.Unlock()
+	}
+	if h.invalidated > registry.ModeNone {
+		ctx = registry.ReadThrough(ctx)
+	}
+	r := c.fetch(ctx, f, h.have)
+	r.searched = f.disk == diskNothing
+	f.settleWith(c, r, h.have)
 	if err := f.out.err; err != nil {
 		end(err)
 	} else {
@@ -133,6 +156,7 @@ type reply struct {
 	asked    time.Duration // when the call that said it started
 	received time.Duration
 	retries  int
+	searched bool // the disk has nothing of the key
 }
 
 // fetch asks the registry, again after failures that may pass.
@@ -255,9 +279,10 @@ func (c *Cache) await(ctx context.Context, f *flight, until time.Duration) bool 
 
 // fetchNow joins or starts a flight that is no older than notBefore and waits
 // for it until the given cache time. ended is false if the time was up first.
-func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, notBefore, until time.Duration) (out outcome, collapsed, ended bool) {
+// disk is what the caller knows of the disk.
+func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, disk diskAnswer, notBefore, until time.Duration) (out outcome, collapsed, ended bool) {
 	for {
-		f, collapsed, ok := c.join(ctx, u, name, notBefore)
+		f, collapsed, ok := c.join(ctx, u, name, disk, notBefore)
 		ended := c.await(ctx, f, until)
 		c.leave(f)
 		switch {
@@ -273,6 +298,6 @@ func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, notBefor
 
 // fetchSoon starts a flight unless one is under way, and does not wait.
 func (c *Cache) fetchSoon(u *upstream, name string) {
-	f, _, _ := c.join(c.ctx, u, name, 0)
+	f, _, _ := c.join(c.ctx, u, name, diskUnasked, 0)
 	c.leave(f)
 }

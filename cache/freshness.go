@@ -33,6 +33,7 @@ type condition struct {
 	absent bool          // it proves absence: fresh or expired, never stale
 	kept   bool          // kept against unconfirmed empty answers
 	behind bool          // the registry is known to have newer
+	disk   bool          // it came from disk, and nothing confirmed it since: never fresh
 }
 
 // state is pure arithmetic: what may be done with an entry in this condition.
@@ -51,7 +52,7 @@ func (c *condition) state() state {
 		return stateFallback
 	case c.mode == registry.ModeSoft, c.kept, c.behind:
 		return stateStale
-	case c.live, c.age <= c.ttl:
+	case !c.disk && (c.live || c.age <= c.ttl):
 		return stateFresh
 	case c.age <= c.swr:
 		return stateStale

@@ -47,6 +47,9 @@ type generations struct {
 	// floor is raised by generations that were forgotten: a fill that began
 	// below cannot be judged any more.
 	floor generation
+	// distrust does the same for what is on disk: generations were forgotten
+	// that it could not be marked with.
+	distrust generation
 
 	keys     map[registry.Key]*generation
 	keyOrder []keyPosition // oldest first; an outdated pair is skipped
@@ -155,6 +158,9 @@ func (g *generations) judge(k registry.Key, tags []string, began uint64) registr
 // full reports whether the tag and prefix tables must be swept.
 func (g *generations) full() bool { return len(g.tags)+len(g.prefixes) > maxWideGenerations }
 
+// overfull reports whether a sweep that waits for the disk takes too long.
+func (g *generations) overfull() bool { return len(g.tags)+len(g.prefixes) > 4*maxWideGenerations }
+
 // median returns a position that about half of the tag and prefix generations
 // are not above.
 func (g *generations) median() uint64 {
@@ -167,10 +173,49 @@ func (g *generations) median() uint64 {
 	return lowest + (g.position-lowest)/2
 }
 
+// wideUpTo returns the tags and prefixes that dropWide would forget.
+func (g *generations) wideUpTo(upTo uint64) (list []registry.Selector) {
+	for at, gen := range g.tags {
+		if gen.newest() <= upTo {
+			list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Tag: at.text})
+		}
+	}
+	for at, gen := range g.prefixes {
+		if gen.newest() <= upTo {
+			list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Prefix: at.text})
+		}
+	}
+	return list
+}
+
+// marks returns, by mode, the newest position at which a tag or prefix that
+// dropWide would forget covered the key and tags.
+func (g *generations) marks(k registry.Key, tags []string, upTo uint64) (marks generation) {
+	add := func(gen *generation) {
+		if gen == nil || gen.newest() > upTo {
+			return
+		}
+		for m := range marks {
+			marks[m] = max(marks[m], gen[m])
+		}
+	}
+	for _, t := range tags {
+		add(g.tags[scoped{"", t}])
+		add(g.tags[scoped{k.Registry, t}])
+	}
+	for n := range g.lengths {
+		if n <= len(k.Name) {
+			add(g.prefixes[scoped{"", k.Name[:n]}])
+			add(g.prefixes[scoped{k.Registry, k.Name[:n]}])
+		}
+	}
+	return marks
+}
+
 // dropWide forgets tag and prefix generations up to a position, after every
 // entry was checked against them; fills older than now are refused from now on.
-func (g *generations) dropWide(upTo uint64) {
-	var forgotten generation
+// It returns what it forgot and the position that it took for that.
+func (g *generations) dropWide(upTo uint64) (forgotten generation, position uint64) {
 	for at, gen := range g.tags {
 		if gen.newest() <= upTo {
 			delete(g.tags, at)
@@ -186,5 +231,7 @@ func (g *generations) dropWide(upTo uint64) {
 			}
 		}
 	}
-	g.floor.raise(&forgotten, g.next())
+	position = g.next()
+	g.floor.raise(&forgotten, position)
+	return forgotten, position
 }

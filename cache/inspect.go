@@ -9,7 +9,9 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
-// Entries returns a page of what is cached, by name and then registry.
+// Entries returns a page of what is cached, by name and then registry. Where
+// the disk is slow or has more than can be looked through for a page, it leaves
+// out what is there only.
 func (c *Cache) Entries(q registry.EntriesQuery) (rows []registry.EntryRow, more bool) {
 	now := c.now()
 	us := c.ups.Load()
@@ -25,13 +27,23 @@ func (c *Cache) Entries(q registry.EntriesQuery) (rows []registry.EntryRow, more
 		}
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b registry.EntryRow) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Registry, b.Registry))
-	})
+	sortRows(rows)
+	if c.disk != nil && (q.State == "" || q.State == "stale") {
+		var end string
+		if rows, end = c.disk.rows(q, rows); end != "" {
+			return rows, true
+		}
+	}
 	if q.Limit > 0 && len(rows) > q.Limit {
 		return rows[:q.Limit], true
 	}
 	return rows, false
+}
+
+func sortRows(rows []registry.EntryRow) {
+	slices.SortFunc(rows, func(a, b registry.EntryRow) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Registry, b.Registry))
+	})
 }
 
 func after(k, than registry.Key) bool {

@@ -25,7 +25,8 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 	}
 	began := c.now()
 	inv.At = time.Now().UnixMilli()
-	err := c.journal.Append(ctx, inv, c.Apply(inv))
+	a, directory := c.applied(inv, true)
+	err := c.append(ctx, inv, a, directory)
 	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: []string{}, Fenced: []string{}, Pending: []string{}}
 	if err != nil {
 		conf.Pending = append(conf.Pending, c.opts.Node)
@@ -44,9 +45,16 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 // it covers, all at once, without logging or sending it. It returns what the
 // journal is to keep of that.
 func (c *Cache) Apply(inv *registry.Invalidation) registry.Applied {
+	a, _ := c.applied(inv, false)
+	return a
+}
+
+// applied applies inv. If it is to be logged, the disk is known to lack its
+// marks until append returns; directory is the one in use.
+func (c *Cache) applied(inv *registry.Invalidation, logged bool) (a registry.Applied, directory uint32) {
 	c.order.Lock()
 	us := c.ups.Load()
-	a := registry.Applied{Position: c.gens.next()}
+	a.Position = c.gens.next()
 	for _, s := range inv.Selectors {
 		c.apply(us, s, inv.Mode, &a)
 		for _, u := range us.all {
@@ -55,14 +63,19 @@ func (c *Cache) Apply(inv *registry.Invalidation) registry.Applied {
 			}
 		}
 	}
-	full := c.gens.full()
+	if c.disk != nil && logged && len(a.Keys) > 0 {
+		directory = c.disk.store.Directory()
+		c.disk.marks.under = append(c.disk.marks.under, a.Position)
+	}
+	c.sweepIfFull()
+	overfull := c.sweeping && c.gens.overfull()
 	c.order.Unlock()
 	c.stats.invalidations.Add(1)
-	if full {
-		c.sweepGenerations()
+	if overfull {
+		c.relieve()
 	}
 	c.notifyOf(us, inv)
-	return a
+	return a, directory
 }
 
 // apply raises one selector at a.Position and notes in a what that came to.
@@ -122,6 +135,9 @@ func (c *Cache) applyKey(us *upstreams, s registry.Selector, m registry.Mode, a 
 		if e := c.mem.peek(key); e != nil {
 			e.raise(m)
 		}
+		if c.disk != nil {
+			c.disk.raise(key, m)
+		}
 		a.Keys = append(a.Keys, key)
 	}
 }
@@ -168,24 +184,6 @@ func (c *Cache) applyWide(us *upstreams, s registry.Selector, m registry.Mode, a
 			u.newest.Store(max(u.newest.Load(), a.Position))
 		}
 	}
-}
-
-// sweepGenerations judges every entry by the older half of the tag and prefix
-// generations and forgets them.
-func (c *Cache) sweepGenerations() {
-	c.order.Lock()
-	upTo := c.gens.median()
-	c.order.Unlock()
-	for e := range c.mem.all() {
-		c.order.Lock()
-		if held := c.mem.peek(e.key); held != nil { // it may have been replaced
-			held.raise(c.gens.covering(held.key, tagsOf(held.rec), held.began))
-		}
-		c.order.Unlock()
-	}
-	c.order.Lock()
-	c.gens.dropWide(upTo)
-	c.order.Unlock()
 }
 
 // restore raises a generation that was logged before a restart.

@@ -36,7 +36,7 @@ type load struct {
 func (l *loads) first(c *Cache) {
 	warms := false
 	for _, u := range c.ups.Load().all {
-		warms = warms || u.WarmAll || len(u.Warm) > 0
+		warms = warms || u.WarmAll || len(u.Warm) > 0 || u.WarmWatched && c.disk != nil
 	}
 	l.mu.Lock()
 	l.started, l.loaded = c.now(), !warms
@@ -190,13 +190,21 @@ func (l *lane) work(do func(name string)) {
 	}
 }
 
-// warmTargets yields what is to be loaded at the start. A list that cannot be
+// warmTargets yields what is to be loaded at the start, after what the disk has
+// of it is in memory. A list that cannot be
 // had is asked for again until it can, so that a node may start before its
 // registry does.
 func (c *Cache) warmTargets(ctx context.Context, yield func(target)) {
 	for _, u := range c.ups.Load().all {
 		for _, name := range u.Warm {
 			yield(target{u, name})
+		}
+	}
+	if c.disk != nil && c.disk.waitLoaded() {
+		for _, k := range c.disk.inUse {
+			if u := c.ups.Load().byName[k.Registry]; u != nil && !u.merges() {
+				yield(target{u, k.Name})
+			}
 		}
 	}
 	for _, u := range c.ups.Load().all {

@@ -82,6 +82,9 @@ func (f *found) serve(e *entry, st state, age time.Duration) {
 	if e.empties > 0 {
 		f.details |= registry.DetailEmptyUnconfirmed
 	}
+	if e.disk {
+		f.details |= registry.DetailDisk
+	}
 }
 
 // stale answers from an entry that may be served stale, fetching as its state
@@ -113,7 +116,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 			return
 		}
 	}
-	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, 0, wait)
+	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, diskUnasked, 0, wait)
 	switch {
 	case ended && out.err == nil && c.landed(u, out, f):
 		f.collapsed, f.fwd = collapsed, registry.ForwardStale
@@ -181,6 +184,16 @@ func (c *Cache) landed(u *upstream, out outcome, f *found) bool {
 // miss answers where nothing held may be served as it is: the registry is
 // asked, and what is held is the last resort if it is too old only for q.
 func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *entry, st state, now, until time.Duration, f *found) {
+	disk := diskUnasked
+	if c.disk != nil && (e == nil || !e.known()) && !u.list.lacks(q.Name, now) {
+		var got *entry
+		patient := q.OnlyCached || u.guard.open.Load() || u.failing(e, now)
+		if got, disk = c.recall(ctx, u, q.Name, patient, until); got != nil {
+			c.recalled(ctx, u, q, got, until, f)
+			return
+		}
+		now = c.now()
+	}
 	usable := e != nil && st < stateExpired // but older than q allows
 	if c.settledUnasked(u, q, e, usable, now, f) {
 		return
@@ -195,8 +208,9 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	case e != nil && e.rec != nil:
 		f.fwd = registry.ForwardStale
 	}
-	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, notBefore, until)
+	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, disk, notBefore, until)
 	switch {
+	case (!ended || out.err != nil) && disk == diskLate && c.late(u, q, f):
 	case !ended:
 		err := &registry.UpstreamError{Registry: u.Name, Timeout: true, Err: errors.New("no answer within the lookup's time")}
 		f.fail(err, 0)
@@ -214,6 +228,40 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	default:
 		f.fail(&registry.UpstreamError{Registry: u.Name, Err: errOverrun}, 0)
 	}
+}
+
+// recalled answers from what a recall brought.
+func (c *Cache) recalled(ctx context.Context, u *upstream, q *registry.Query, e *entry, until time.Duration, f *found) {
+	now := c.now()
+	st, age := c.view(u, e, now)
+	e.used.Store(int64(now))
+	young := q.MaxAge < 0 || age <= q.MaxAge && q.MaxAge > 0
+	switch {
+	case st == stateFresh && young:
+		e.touch(now)
+		f.serve(e, st, age)
+		f.hit = true
+	case st < stateExpired && young:
+		c.stale(ctx, u, q, e, st, age, now, until, f)
+	default:
+		c.miss(ctx, u, q, e, st, now, until, f)
+	}
+}
+
+// late serves what the disk brought while the registry was asked in vain; it
+// reports whether there is something.
+func (c *Cache) late(u *upstream, q *registry.Query, f *found) bool {
+	e := c.mem.get(registry.Key{Registry: u.Name, Name: q.Name})
+	if e == nil || e.rec == nil {
+		return false
+	}
+	now := c.now()
+	st, age := c.view(u, e, now)
+	if st == stateExpired || q.MaxAge == 0 || q.MaxAge > 0 && age > q.MaxAge {
+		return false
+	}
+	f.serveStale(e, st, age, now, registry.DetailSIE)
+	return true
 }
 
 // settledUnasked answers a miss where the registry is not to be asked.

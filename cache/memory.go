@@ -20,6 +20,10 @@ type memory struct {
 	// forgotten is the highest index of what was evicted: an answer
 	// made anew for its name must lie above it.
 	forgotten atomic.Uint64
+
+	// unsaved is the highest index of a record that was evicted before it was
+	// on disk: what the disk has up to it may be older than what was served.
+	unsaved atomic.Uint64
 }
 
 // newMemory returns a memory tier that holds nothing until resize.
@@ -50,16 +54,27 @@ func (m *memory) resize(limit registry.Size, negativeShare registry.Share, reser
 }
 
 func (m *memory) deleted(e otter.DeletionEvent[registry.Key, *entry]) {
-	if e.WasEvicted() {
-		m.forget(e.Value.index)
+	if !e.WasEvicted() {
+		return
+	}
+	m.forget(e.Value.index)
+	if e.Value.rec != nil && e.Value.saved.Load() == 0 {
+		m.distrust(e.Value.index)
 	}
 }
 
 // forget notes that an answer with that index is no longer known.
-func (m *memory) forget(index uint64) {
+func (m *memory) forget(index uint64) { raise(&m.forgotten, index) }
+
+// distrust notes that the disk may have an older record in place of one of
+// that index.
+func (m *memory) distrust(index uint64) { raise(&m.unsaved, index) }
+
+// raise makes v at least as great as to.
+func raise(v *atomic.Uint64, to uint64) {
 	for {
-		old := m.forgotten.Load()
-		if old >= index || m.forgotten.CompareAndSwap(old, index) {
+		old := v.Load()
+		if old >= to || v.CompareAndSwap(old, to) {
 			return
 		}
 	}

@@ -26,6 +26,9 @@ func (c *Cache) Reload(list []Registry, o Options) error {
 		c.Apply(&registry.Invalidation{Mode: registry.ModeSoft, Selectors: []registry.Selector{{Key: registry.Key{Registry: u.Name}}}})
 	}
 	c.retire(old, us)
+	if c.disk != nil {
+		c.disk.reloaded()
+	}
 	c.rewindow(us)
 	c.start(us.all)
 	c.subs.notifyAll()
@@ -119,7 +122,7 @@ func (c *Cache) rewindow(us *upstreams) {
 			} else {
 				n.windows = u.absence()
 			}
-			c.mem.put(n)
+			c.put(n)
 		}
 		c.order.Unlock()
 		if held != nil {

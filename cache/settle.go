@@ -111,7 +111,7 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
 		return out
 	}
-	c.mem.put(n)
+	c.put(n)
 	out.stored = true
 	return out
 }
@@ -181,7 +181,7 @@ func (c *Cache) keepNewer(held *entry, out outcome, now time.Duration) outcome {
 		n.behind = max(now, 1)
 	}
 	n.nextTry = now + behindPause
-	c.mem.put(n)
+	c.put(n)
 	out.entry, out.result, out.stored = n, "kept", true
 	return out
 }
@@ -217,7 +217,7 @@ func (c *Cache) keep(u *upstream, held *entry, r reply, began uint64) outcome {
 	}
 	n.empties++
 	n.nextTry = r.received + u.policy.Empty.pause()
-	c.mem.put(n)
+	c.put(n)
 	return outcome{entry: n, result: "kept", stored: true, fwdStatus: 200}
 }
 
@@ -252,7 +252,7 @@ func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r repl
 		n.index = c.clock.Next(0)
 	}
 	if n.mode() == registry.ModeNone {
-		c.mem.put(n)
+		c.put(n)
 		out.stored = true
 	}
 	return out
@@ -272,10 +272,11 @@ func (c *Cache) settleFailure(u *upstream, key registry.Key, held *entry, r repl
 		n = &entry{doubts: &certain, key: key, size: charge(key, nil)}
 	}
 	n.doubt()
+	n.searched = n.rec == nil && (n.searched || r.searched)
 	n.failure, n.failedAt = r.err, r.received
 	n.fails++
 	n.nextTry = r.received + max(backoff(u.policy.Recheck, n.fails), r.err.RetryAfter)
-	c.mem.put(n)
+	c.put(n)
 	out.entry, out.stored = n, true
 	return out
 }

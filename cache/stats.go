@@ -14,6 +14,9 @@ type counters struct {
 	voided                       atomic.Uint64
 	watchEvents                  atomic.Uint64
 	refreshes                    atomic.Uint64
+
+	written, confirmed, deleted, dropped, writeErrors atomic.Uint64
+	found, absent, refused, skipped, loaded           atomic.Uint64
 }
 
 // Stats are totals since New.
@@ -77,11 +80,22 @@ func (c *Cache) Stats() Stats {
 	}
 	c.order.Lock()
 	s.Flights, s.Position = len(c.flights), c.gens.position
+	if c.disk != nil {
+		s.Persisted.Pending, s.Persisted.PendingBytes = len(c.disk.pending), c.disk.bytes
+	}
 	c.order.Unlock()
+	c.stats.persisted(&s.Persisted)
 	for _, u := range c.ups.Load().all {
 		s.Watches += u.watchCount()
 	}
 	return s
+}
+
+func (s *counters) persisted(p *Persisted) {
+	p.Written, p.Confirmed, p.Deleted = s.written.Load(), s.confirmed.Load(), s.deleted.Load()
+	p.Dropped, p.WriteErrors = s.dropped.Load(), s.writeErrors.Load()
+	p.Found, p.Absent, p.Refused, p.Skipped = s.found.Load(), s.absent.Load(), s.refused.Load(), s.skipped.Load()
+	p.Loaded = s.loaded.Load()
 }
 
 // Lookups returns the lookups since New by outcome.

@@ -266,7 +266,7 @@ func (c *Cache) contradictLocked(held *entry, deleted bool) {
 	n := held.unconfirmed()
 	n.deleted = n.deleted || deleted
 	n.raise(registry.ModeSoft)
-	c.mem.put(n)
+	c.put(n)
 }
 
 func olderThan(rec, held *registry.Record) bool {

@@ -1,0 +1,231 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+const (
+	batchKeys  = 512
+	batchBytes = 4 << 20
+	// writePause is how long the writer waits after an error.
+	writePause = time.Second
+	// lastWrites bounds what Close writes: what is left, and then the
+	// confirmations of what is in use, each.
+	lastWrites = 2 * time.Second
+)
+
+// A batch is what one call writes.
+type batch struct {
+	directory uint32
+	writes    []*write // all of it
+	put       []*registry.Stored
+	confirm   []registry.Confirmed
+	del       []registry.Key
+}
+
+// write runs the one goroutine that writes, until Close.
+func (d *disk) write() {
+	defer close(d.done)
+	for {
+		select {
+		case <-d.wake:
+		case <-d.quit:
+			d.finish()
+			return
+		}
+		for more, err := true, error(nil); more; {
+			if more, err = d.writeSome(); err != nil && !d.pause(writePause) {
+				break
+			}
+		}
+	}
+}
+
+// pause waits; it reports whether d passed before Close wanted the writer's
+// end.
+func (d *disk) pause(wait time.Duration) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-d.quit:
+		return false
+	}
+}
+
+// writeSome does a part of what the writer has to do; more reports whether
+// there may be more.
+func (d *disk) writeSome() (more bool, err error) {
+	// The number is read before anything is converted for it: marks that were
+	// put before a fresh directory was begun are in the entries by then.
+	directory := d.store.Directory()
+	if directory == 0 {
+		d.forget()
+		return false, nil
+	}
+	if err := d.identify(directory); err != nil {
+		d.warn("identities of registries not written to disk", err)
+		return true, err
+	}
+	if err := d.mark(directory); err != nil {
+		d.warn("invalidations not noted on disk", err)
+		return true, err
+	}
+	b := d.take(directory)
+	if len(b.writes) == 0 {
+		return false, nil
+	}
+	err = d.store.Write(directory, b.put, b.confirm, b.del)
+	d.written(b, err)
+	if err != nil {
+		d.c.stats.writeErrors.Add(1)
+		d.warn("entries not written to disk", err)
+	}
+	return true, err
+}
+
+// forget drops what waits: there is no directory, and the next one begins with
+// nothing.
+func (d *disk) forget() {
+	d.c.order.Lock()
+	defer d.c.order.Unlock()
+	clear(d.pending)
+	d.queue, d.bytes = nil, 0
+	d.marks.release(0)
+}
+
+// take takes a batch off the queue and converts it.
+func (d *disk) take(directory uint32) *batch {
+	b := &batch{directory: directory}
+	d.c.order.Lock()
+	defer d.c.order.Unlock()
+	if len(d.queue) > 0 {
+		d.writeOver = make(chan struct{})
+	}
+	at := d.reading()
+	n, size := 0, uint64(0)
+	for n < len(d.queue) && n < batchKeys && size < batchBytes {
+		w := d.queue[n]
+		d.queue[n] = nil
+		n++
+		size += w.bytes
+		d.bytes -= w.bytes
+		delete(d.pending, w.key)
+		d.writing[w.key] = w
+		if w.entry != nil && d.c.mem.peek(w.key) == w.entry {
+			w.base = w.entry.base() // signs of life since count: no event was missed
+		}
+		b.add(w, at)
+	}
+	if d.queue = d.queue[n:]; len(d.queue) == 0 {
+		d.queue = nil
+	}
+	return b
+}
+
+func (b *batch) add(w *write, at reading) {
+	b.writes = append(b.writes, w)
+	switch {
+	case w.entry == nil:
+		b.del = append(b.del, w.key)
+	case w.entry.saved.Load() == b.directory:
+		b.confirm = append(b.confirm, at.confirmation(w.entry, w.base))
+	default:
+		b.put = append(b.put, at.stored(w.entry, w.base))
+	}
+}
+
+// written notes what became of a batch.
+func (d *disk) written(b *batch, err error) {
+	d.c.order.Lock()
+	defer d.c.order.Unlock()
+	close(d.writeOver)
+	d.writeOver = nil
+	for _, w := range b.writes {
+		delete(d.writing, w.key)
+		if d.passed != nil {
+			d.passed[w.key] = struct{}{}
+		}
+		next := d.pending[w.key]
+		switch {
+		case err != nil && w.entry == nil && next == nil:
+			d.enqueue(w.key, nil, 0) // what is held is noted by the walk, this is not
+		case err == nil && w.entry != nil:
+			w.entry.save(b.directory, w.base)
+			if held := d.c.mem.peek(w.key); held != nil && held.rec == w.entry.rec {
+				held.save(b.directory, w.base)
+			}
+			if next != nil && next.entry != nil && next.entry.rec == w.entry.rec {
+				next.entry.save(b.directory, w.base)
+			}
+		}
+	}
+	if err == nil {
+		d.c.stats.written.Add(uint64(len(b.put)))
+		d.c.stats.confirmed.Add(uint64(len(b.confirm)))
+		d.c.stats.deleted.Add(uint64(len(b.del)))
+	}
+}
+
+// save notes that a directory has the record, confirmed up to a time.
+func (e *entry) save(directory uint32, base time.Duration) {
+	e.savedAt.Store(int64(base))
+	e.saved.Store(directory)
+}
+
+// A reading is one moment on both clocks: by it ages become times of the wall
+// clock and back. What was written before a restart is never younger after it.
+type reading struct {
+	cache time.Duration
+	wall  int64 // Unix ms, by the store
+}
+
+func (d *disk) reading() reading { return reading{d.c.now(), d.store.Now()} }
+
+// ms returns the wall clock's time of a cache time, up to a millisecond
+// earlier.
+func (r reading) ms(at time.Duration) int64 {
+	return r.wall - (r.cache - at + time.Millisecond - 1).Milliseconds()
+}
+
+// longAgo bounds ages, so that nothing overflows.
+const longAgo = 100 * 365 * 24 * time.Hour
+
+// at returns the cache time of a time of the wall clock; nothing is in the
+// future.
+func (r reading) at(ms int64) time.Duration {
+	age := longAgo
+	if ms > r.wall-longAgo.Milliseconds() {
+		age = time.Duration(max(r.wall-ms, 0)) * time.Millisecond
+	}
+	return r.cache - age
+}
+
+// used returns when the entry was last used, 0 if that is not known.
+func (r reading) used(e *entry) int64 {
+	at := time.Duration(e.used.Load())
+	if at <= r.cache-longAgo {
+		return 0
+	}
+	return r.ms(at)
+}
+
+// stored returns an entry, last confirmed at base, as it is kept on disk.
+func (r reading) stored(e *entry, base time.Duration) *registry.Stored {
+	verified := r.ms(base)
+	return &registry.Stored{
+		Entry: registry.Entry{Key: e.key, Record: e.rec, Began: e.began, Verified: verified, Empties: empties(e), Mode: e.mode()},
+		Used:  r.used(e), Expires: verified + e.sie.Milliseconds(),
+	}
+}
+
+func (r reading) confirmation(e *entry, base time.Duration) registry.Confirmed {
+	verified := r.ms(base)
+	return registry.Confirmed{Key: e.key, Index: e.rec.Index, Began: e.began, Verified: verified, Empties: empties(e),
+		Mode: e.mode(), Used: r.used(e), Expires: verified + e.sie.Milliseconds()}
+}
+
+func empties(e *entry) uint8 { return uint8(min(e.empties, 255)) }
