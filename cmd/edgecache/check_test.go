@@ -19,13 +19,14 @@ registries:
     headers: {Authorization: "Basic aHVudGVy"}
 `)
 	t.Setenv("EDGECACHE_CACHE_VERIFY", "70ms")
+	t.Setenv("EDGECACHE_STORE_MAX_BYTES", "1GiB")
 	t.Setenv("EDGECACHE_NONSENSE", "1")
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"check", "--config", config, "--set", "http.timeout=9s"}, &stdout, &stderr)
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{"ttl: 1m30s", "verify: 70ms", "timeout: 9s", "token: '***'", "me:***@10.0.0.1", "Authorization: '***'"} {
+	for _, want := range []string{"ttl: 1m30s", "verify: 70ms", "timeout: 9s", "data_dir: ./data", "max_bytes: 1GiB", "min_free: 5%", "token: '***'", "me:***@10.0.0.1", "Authorization: '***'"} {
 		if !strings.Contains(strings.ReplaceAll(stdout.String(), `"`, "'"), want) {
 			t.Errorf("%q is missing in\n%s", want, stdout.String())
 		}

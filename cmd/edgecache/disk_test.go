@@ -237,13 +237,15 @@ func checkDataDir(t *testing.T, config, dataDir string) (code int, stderr string
 }
 
 func TestStatusShowsTheStore(t *testing.T) {
-	for _, tc := range []struct{ store, want string }{
-		{`{"state":"ok","bytes":3500,"limit":4294967296,"entries":1,"journal":12}`, "store: ok, 1 entry, 3.4KiB of 4GiB, 12 invalidations in the journal\n"},
-		{`{"state":"dead","bytes":0,"limit":4294967296,"entries":0,"journal":1,"error":"fsync: \u001b[31minput/output error"}`,
+	for _, tc := range []struct{ degraded, store, want string }{
+		{`[]`, `{"state":"ok","bytes":3500,"limit":4294967296,"entries":1,"journal":12}`, "store: ok, 1 entry, 3.4KiB of 4GiB, 12 invalidations in the journal\n"},
+		{`["registry consul down"]`, `{"state":"dead","bytes":0,"limit":4294967296,"entries":0,"journal":1,"error":"fsync: \u001b[31minput/output error"}`,
 			"store: dead, 0 entries, 0B of 4GiB, 1 invalidation in the journal\nstore error: fsync: ?[31minput/output error\n"},
+		{`["store full: no space left"]`, `{"state":"full","bytes":4294967296,"limit":4294967296,"entries":7,"journal":1,"error":"no space left"}`,
+			"store: full, 7 entries, 4GiB of 4GiB, 1 invalidation in the journal\n"},
 	} {
 		node := newFakeNode(t, map[string]fakeAnswer{
-			"GET /v1/status": {200, `{"node":"edge-1","version":"1.0","uptime_ms":61000,"ready":true,"degraded":[],"synced":true,` +
+			"GET /v1/status": {200, `{"node":"edge-1","version":"1.0","uptime_ms":61000,"ready":true,"degraded":` + tc.degraded + `,"synced":true,` +
 				`"memory":{"entries":2,"bytes":3500,"limit":268435456},"store":` + tc.store + `,"lookups":{"hits":10}}`},
 			"GET /v1/registries": {200, `{"registries":[]}`}, "GET /v1/entries": {200, `{"entries":[]}`},
 		})

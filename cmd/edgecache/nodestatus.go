@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,12 +58,17 @@ func printStatus(w io.Writer, s registry.NodeStatus) {
 	if s.Store != nil {
 		fmt.Fprintf(w, "store: %s, %s, %s of %s, %s in the journal\n", clean(s.Store.State), plural(int(s.Store.Entries), "entry"),
 			bytesText(s.Store.Bytes), bytesText(s.Store.Limit), plural(int(s.Store.Journal), "invalidation"))
-		if s.Store.Error != "" {
+		if s.Store.Error != "" && !told(s.Degraded, s.Store.Error) {
 			fmt.Fprintf(w, "store error: %s\n", clean(s.Store.Error))
 		}
 	}
 	fmt.Fprintf(w, "lookups: %d hits, %d stale, %d misses, %d negative, %d errors\n",
 		s.Lookups.Hits, s.Lookups.Stale, s.Lookups.Misses, s.Lookups.Negative, s.Lookups.Errors)
+}
+
+// told reports whether one of the reasons tells what was wrong.
+func told(reasons []string, wrong string) bool {
+	return slices.ContainsFunc(reasons, func(reason string) bool { return strings.Contains(reason, wrong) })
 }
 
 func printRegistries(w io.Writer, registries []registry.RegistryStatus) error {
