@@ -260,6 +260,12 @@ func (l engineLogger) Fatalf(format string, args ...any) {
 
 // park tells that a directory died, and never returns.
 func park(died func(error), err error) {
-	died(err)
+	died(parked{err})
 	select {}
 }
+
+// parked is why a directory died in which a goroutine waits for ever: to close
+// it would wait for that.
+type parked struct{ error }
+
+func (p parked) Unwrap() error { return p.error }

@@ -78,11 +78,18 @@ func (s *Store) sweeps() {
 // retire closes a directory that died once nobody is in it any more, for its
 // memory and files. One in which Pebble waits for ever is left to itself.
 func (s *Store) retire(d *directory, swept <-chan struct{}) {
+	if errors.As(d.reason, new(parked)) {
+		return
+	}
 	for _, end := range []<-chan struct{}{d.done, swept} {
 		select {
 		case <-end:
 		case <-s.ctx.Done():
-			return
+			select {
+			case <-end:
+			default:
+				return
+			}
 		}
 	}
 	// Whoever found it alive has begun to read by then.
