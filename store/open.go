@@ -46,25 +46,56 @@ func open(o Options, wall func() time.Time) (*Store, error) {
 }
 
 // find locks the data directory and returns the number of the directory that
-// was in use last.
+// was in use last. It waits for a disk that hangs no longer than openLimit.
 func (s *Store) find() (number uint32, broken bool, err error) {
-	if err := s.acquire(); err != nil {
-		return 0, false, err
+	type found struct {
+		number uint32
+		broken bool
+		err    error
 	}
-	if number, broken, err = newest(s.opts.FS, s.opts.Dir); errors.Is(err, os.ErrPermission) {
-		err = dirError(s.opts.Dir, err)
+	done := make(chan found, 1)
+	go func() {
+		var f found
+		if f.err = s.acquire(); f.err == nil {
+			f.number, f.broken, f.err = newest(s.opts.FS, s.opts.Dir)
+		}
+		done <- f
+	}()
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	select {
+	case f := <-done:
+		if errors.Is(f.err, os.ErrPermission) && !errors.Is(f.err, errUnusable) {
+			f.err = dirError(s.opts.Dir, f.err)
+		}
+		return f.number, f.broken, f.err
+	case <-limit.C:
+		return 0, false, errOpenTooLong
 	}
-	return number, broken, err
 }
 
-// acquire locks the data directory, if it is not locked yet.
-func (s *Store) acquire() (err error) {
+// acquire locks the data directory, if it is not locked yet. It may hang with
+// the disk: no lock but its own is held over that.
+func (s *Store) acquire() error {
+	s.locking.Lock()
+	defer s.locking.Unlock()
+	s.mu.Lock()
+	locked := s.lock != nil
+	s.mu.Unlock()
+	if locked {
+		return nil
+	}
+	lock, err := lockDir(s.opts.FS, s.opts.Dir)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lock == nil {
-		s.lock, err = lockDir(s.opts.FS, s.opts.Dir)
+	if s.closed {
+		return errors.Join(errClosed, lock.Close())
 	}
-	return err
+	s.lock = lock
+	return nil
 }
 
 // openNewest takes the directory of that number into use or, if that is
@@ -76,6 +107,12 @@ func (s *Store) openNewest(number uint32, broken bool) {
 			return
 		}
 		s.log.Error("store: the directory cannot be used and is kept aside", "directory", directoryPath(s.opts.Dir, number), "err", reason)
+		if errors.Is(reason, errOpenTooLong) {
+			// Neither would another; the node starts without.
+			s.adopt(contents{})
+			s.notBegun(aside(s.opts.Dir, number, reason), reason)
+			return
+		}
 	}
 	c := newContents()
 	if number > 0 {
@@ -83,16 +120,23 @@ func (s *Store) openNewest(number uint32, broken bool) {
 	}
 	s.adopt(c)
 	if err := s.begin(number+1, c); err != nil {
-		d := newDirectory(number, directoryPath(s.opts.Dir, number))
-		if d.reason = reason; number == 0 || reason == nil {
-			d = nil
-		}
-		s.notBegun(d, err)
+		s.notBegun(aside(s.opts.Dir, number, reason), err)
 	} else if reason != nil {
 		if err := setAside(s.opts.FS, s.opts.Dir, number, reason); err != nil {
 			s.log.Warn("store: no note could be put beside the directory", "err", err)
 		}
 	}
+}
+
+// aside returns a directory that cannot be used and has no note yet, nil if
+// there is no reason for one.
+func aside(dir string, number uint32, reason error) *directory {
+	if reason == nil {
+		return nil
+	}
+	d := newDirectory(number, directoryPath(dir, number))
+	d.reason = reason
+	return d
 }
 
 // notBegun notes that no directory is in use after Open. broken is the one
@@ -143,7 +187,7 @@ func (d *directory) within(limit time.Duration, f func() error) error {
 	case <-d.dead:
 		return d.reason
 	case <-timer.C:
-		return fmt.Errorf("not read after %s: the disk does not answer", limit)
+		return errOpenTooLong
 	}
 }
 

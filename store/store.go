@@ -42,6 +42,7 @@ type Store struct {
 	dir    atomic.Pointer[directory] // in use, or the last that was and died; nil: there was none
 	failed atomic.Pointer[error]     // why there is none
 
+	locking     sync.Mutex // held while the data directory is being locked; before mu
 	mu          sync.Mutex // protects the fields below, and the queue of each directory
 	closed      bool
 	lock        io.Closer // of the data directory; nil: not locked yet
