@@ -38,6 +38,7 @@ func (s *Store) Record(ctx context.Context, inv *registry.Invalidation, raw []by
 func (s *Store) logLocked(inv *registry.Invalidation, raw []byte, a registry.Applied) (*directory, *op, error) {
 	p := at(inv.Mode, a.Position)
 	for _, wide := range a.Wide {
+		wide = canonical(wide)
 		kept := s.generations[wide]
 		kept.raise(&p)
 		s.generations[wide] = kept
@@ -104,6 +105,7 @@ func (s *Store) Forget(wide []registry.Selector, upTo uint64) error {
 	s.mu.Lock()
 	var gone []registry.Selector
 	for _, sel := range wide {
+		sel = canonical(sel)
 		if p, ok := s.generations[sel]; ok && p.newest() <= upTo {
 			delete(s.generations, sel)
 			gone = append(gone, sel)

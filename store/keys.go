@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -62,8 +61,11 @@ func parseExpiryKey(b []byte) (expires int64, k registry.Key, err error) {
 	if len(b) < 9 {
 		return 0, k, fmt.Errorf("expiry key %q: cut short", b)
 	}
+	if expires = int64(binary.BigEndian.Uint64(b[1:])); expires < 0 {
+		return 0, k, fmt.Errorf("expiry key %q: the time is too great", b)
+	}
 	k, err = parseKey(b[9:])
-	return int64(binary.BigEndian.Uint64(b[1:])), k, err
+	return expires, k, err
 }
 
 // The kinds of wide selectors in keys of generations.
@@ -73,6 +75,13 @@ const (
 	kindRegistry = 'r'
 	kindAll      = 'a'
 )
+
+// canonical returns the form of a wide selector that its key gives back: all
+// of one registry is the registry.
+func canonical(s registry.Selector) registry.Selector {
+	s.All = s.All && s.Key.Registry == "" && s.Tag == "" && s.Prefix == ""
+	return s
+}
 
 // appendGenerationKey appends the key of a wide selector's generation.
 func appendGenerationKey(dst []byte, s registry.Selector) []byte {
@@ -90,24 +99,28 @@ func appendGenerationKey(dst []byte, s registry.Selector) []byte {
 	return append(dst, text...)
 }
 
+// parseGenerationKey reads a whole key of a generation.
 func parseGenerationKey(b []byte) (registry.Selector, error) {
 	if len(b) < 3 {
 		return registry.Selector{}, fmt.Errorf("generation key %q: cut short", b)
 	}
 	k, err := parseKey(b[2:])
+	if err != nil {
+		return registry.Selector{}, err
+	}
 	s := registry.Selector{Key: registry.Key{Registry: k.Registry}}
-	switch b[1] {
-	case kindTag:
+	switch {
+	case b[1] == kindTag && k.Name != "":
 		s.Tag = k.Name
-	case kindPrefix:
+	case b[1] == kindPrefix && k.Name != "":
 		s.Prefix = k.Name
-	case kindRegistry:
-	case kindAll:
+	case b[1] == kindRegistry && k.Registry != "" && k.Name == "":
+	case b[1] == kindAll && k == registry.Key{}:
 		s.All = true
 	default:
-		err = errors.Join(err, fmt.Errorf("generation key %q: kind %q is not known", b, b[1]))
+		return s, fmt.Errorf("generation key %q: not a tag, prefix, registry or all", b)
 	}
-	return s, err
+	return s, nil
 }
 
 // following returns a key above all that begin with prefix.

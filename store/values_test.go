@@ -1,0 +1,220 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// A form is a family's values: their golden bytes, and a parser that returns
+// what it read in binary form again.
+type form struct {
+	golden string
+	value  []byte
+	again  func(value []byte) ([]byte, error)
+}
+
+func forms() map[string]form {
+	e := stored("web", "web-1", 890211220766725, 1<<40)
+	c := confirmed(e, 1<<41)
+	c.Empties, c.Mode = 2, registry.ModeVerify
+	p := positions{registry.ModeSoft: 7, registry.ModeHard: 1 << 40}
+	raw := registry.AppendInvalidation(nil, &registry.Invalidation{
+		Origin: 1, Epoch: 2, Seq: 3, Mode: registry.ModeHard, Selectors: []registry.Selector{{Tag: "payments"}}, At: 4,
+	})
+	epoch := epochState{EpochState{Start: 5, Last: 1 << 20, Hard: 3, Count: 1<<20 - 4}, 1 << 40}
+	return map[string]form{
+		"stored":    {"stored.v1", appendStored(nil, e), again(parseStored, appendStored)},
+		"confirmed": {"confirmed.v1", appendConfirmed(nil, &c), againValue(parseConfirmed, appendConfirmed)},
+		"positions": {"positions.v1", p.append(nil), againValue(parsePositions, func(dst []byte, p *positions) []byte { return p.append(dst) })},
+		"record": {"record.v1", appendRecord(nil, 1<<40, raw), func(value []byte) ([]byte, error) {
+			position, raw, err := parseRecord(value)
+			return appendRecord(nil, position, raw), err
+		}},
+		"epoch": {"epoch.v1", appendEpoch(nil, &epoch), againValue(parseEpoch, appendEpoch)},
+		"identity": {"identity.v1", appendIdentity(nil, "http://consul:8500"), func(value []byte) ([]byte, error) {
+			identity, err := parseIdentity(value)
+			return appendIdentity(nil, identity), err
+		}},
+		"number": {"number.v1", appendNumber(nil, 1<<40), func(value []byte) ([]byte, error) {
+			n, err := parseNumber(value)
+			return appendNumber(nil, n), err
+		}},
+	}
+}
+
+func again[T any](parse func([]byte) (*T, error), write func([]byte, *T) []byte) func([]byte) ([]byte, error) {
+	return func(value []byte) ([]byte, error) {
+		v, err := parse(value)
+		if err != nil {
+			return nil, err
+		}
+		return write(nil, v), nil
+	}
+}
+
+func againValue[T any](parse func([]byte) (T, error), write func([]byte, *T) []byte) func([]byte) ([]byte, error) {
+	return again(func(value []byte) (*T, error) { v, err := parse(value); return &v, err }, write)
+}
+
+func TestValuesAreGolden(t *testing.T) {
+	for name, f := range forms() {
+		path := filepath.Join("testdata", f.golden)
+		if *update {
+			if err := os.WriteFile(path, f.value, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(f.value, want) {
+			t.Errorf("%s differs; run with -update if that is meant\n got: %q\nwant: %q", path, f.value, want)
+		}
+		if got, err := f.again(want); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s read and written again: %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestKeysAreGolden(t *testing.T) {
+	var got strings.Builder
+	for _, key := range testKeys() {
+		got.WriteString(quote(key) + "\n")
+	}
+	path := filepath.Join("testdata", "keys.v1")
+	if *update {
+		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("%s differs; run with -update if that is meant\n got: %s\nwant: %s", path, got.String(), want)
+	}
+}
+
+func TestNewerValuesAreRefused(t *testing.T) {
+	for name, f := range forms() {
+		newer := bytes.Clone(f.value)
+		newer[0]++
+		if _, err := f.again(newer); !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "version 2") {
+			t.Errorf("%s of version 2: %v; want an error that says so", name, err)
+		}
+	}
+}
+
+func TestValuesCutShortAreRefused(t *testing.T) {
+	for name, f := range forms() {
+		for n := range f.value {
+			got, err := f.again(f.value[:n])
+			if err == nil && !bytes.Equal(got, f.value[:n]) {
+				t.Errorf("%s cut to %d bytes is read as something else", name, n)
+			}
+			fixed := name != "record" && name != "identity" // which end with the rest
+			if fixed && !errors.Is(err, errUnreadable) {
+				t.Errorf("%s cut to %d bytes: %v, want an error", name, n, err)
+			}
+			if _, err := f.again(append(bytes.Clone(f.value), 0)); fixed && err == nil {
+				t.Errorf("%s is read with a byte behind it", name)
+			}
+		}
+	}
+}
+
+func TestStoredEntriesComeBackAsTheyWere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := stored("web", rapid.String().Draw(t, "instance"), rapid.Uint64().Draw(t, "index"), rapid.Uint64().Draw(t, "began"))
+		if rapid.Bool().Draw(t, "absent") {
+			e.Record = nil
+		}
+		e.Verified, e.Empties = rapid.Int64().Draw(t, "verified"), rapid.Uint8().Draw(t, "empties")
+		e.Mode = registry.Mode(rapid.IntRange(0, 3).Draw(t, "mode"))
+		e.Used, e.Expires = rapid.Int64().Draw(t, "used"), rapid.Int64().Draw(t, "expires")
+		got, err := parseStored(appendStored(nil, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(appendStored(nil, got), appendStored(nil, e)) {
+			t.Errorf("got %+v, want %+v", got, e)
+		}
+		c := registry.Confirmed{
+			Index: rapid.Uint64().Draw(t, "confirmed index"), Began: e.Began, Verified: e.Verified, Empties: e.Empties,
+			Mode: e.Mode, Used: e.Used, Expires: e.Expires,
+		}
+		if got, err := parseConfirmed(appendConfirmed(nil, &c)); err != nil || !reflect.DeepEqual(got, c) {
+			t.Errorf("got %+v, %v; want %+v", got, err, c)
+		}
+	})
+}
+
+func FuzzStored(f *testing.F)    { fuzzForm(f, "stored") }
+func FuzzConfirmed(f *testing.F) { fuzzForm(f, "confirmed") }
+func FuzzPositions(f *testing.F) { fuzzForm(f, "positions") }
+func FuzzRecord(f *testing.F)    { fuzzForm(f, "record") }
+func FuzzEpoch(f *testing.F)     { fuzzForm(f, "epoch") }
+func FuzzIdentity(f *testing.F)  { fuzzForm(f, "identity") }
+func FuzzNumber(f *testing.F)    { fuzzForm(f, "number") }
+
+// fuzzForm checks that a value that is read has no other form: a parser that
+// drops or invents something would write something else.
+func fuzzForm(f *testing.F, name string) {
+	form := forms()[name]
+	f.Add(form.value)
+	f.Fuzz(func(t *testing.T, value []byte) {
+		got, err := form.again(value)
+		if err != nil {
+			if !errors.Is(err, errUnreadable) {
+				t.Errorf("%q: %v does not match errUnreadable", value, err)
+			}
+			return
+		}
+		if !bytes.Equal(got, value) && !oldEntry(name, value) {
+			t.Errorf("%q is written as %q", value, got)
+		}
+	})
+}
+
+// oldEntry reports whether a stored value has an entry in an older form, which
+// is read but not written.
+func oldEntry(name string, value []byte) bool {
+	if name != "stored" {
+		return false
+	}
+	rest := value[1:]
+	for range 2 {
+		_, n := binary.Varint(rest)
+		rest = rest[n:]
+	}
+	return rest[0] == 1
+}
+
+func FuzzKeys(f *testing.F) {
+	for _, key := range testKeys() {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 {
+			return
+		}
+		if got, ok := keyAgain(b); ok && !bytes.Equal(got, b) {
+			t.Errorf("key %q is written as %q", b, got)
+		}
+	})
+}
