@@ -1,0 +1,338 @@
+package torture
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/store"
+)
+
+// TestFaults has disks fail under a node in real time: operations fail or hang
+// while it runs, files are damaged while it does not. The node lives, what it
+// has in memory is answered, an invalidation that is not on disk is not
+// acknowledged, and after the disk is healed and the node restarted nothing
+// that was acknowledged is forgotten.
+func TestFaults(t *testing.T) {
+	before := runtime.NumGoroutine()
+	deaths := 0
+	runs(t, shareFaults, func(t *testing.T, r *run) {
+		f := newFaulty(r)
+		if err := f.run(); err != nil {
+			f.inj.heal()
+			f.node.stop()
+			r.fail(t, "%v%s", err, f.story())
+		}
+		deaths += f.deaths
+	})
+	// What a directory that died had running can neither be ended nor joined.
+	most := before + deaths*goroutinesOfADeath
+	end := time.Now().Add(20 * time.Second)
+	for runtime.NumGoroutine() > most {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines run, %d did before; %d directories died\n%s", runtime.NumGoroutine(), before, deaths, stacks[:runtime.Stack(stacks, true)])
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Logf("%d goroutines are left of %d directories that died", runtime.NumGoroutine()-before, deaths)
+}
+
+// goroutinesOfADeath is how many goroutines may be left of a directory that
+// died: Pebble's own, one per file that is watched for slowness, and those that
+// are parked.
+const goroutinesOfADeath = 40
+
+// A faulty is a node on a disk that fails.
+type faulty struct {
+	r       *run
+	inj     *injector
+	mem     *vfs.MemFS
+	said    *said
+	witness *witness
+	node    *node
+	log     lockedBuffer
+	deaths  int
+	wounded bool // a directory could not be read at a start
+	acks    []acknowledgement
+	steps   []string
+}
+
+// An acknowledgement is an invalidation that was acknowledged, and the
+// directory in use then.
+type acknowledgement struct {
+	inv       registry.Invalidation
+	directory uint32
+}
+
+func newFaulty(r *run) *faulty {
+	f := &faulty{r: r, inj: &injector{rng: r.random(1)}, mem: newMem(), said: newSaid(), node: &node{stopped: true}}
+	f.witness = newWitness(f.said, hasty)
+	return f
+}
+
+func (f *faulty) note(format string, args ...any) {
+	f.steps = append(f.steps, fmt.Sprintf(format, args...))
+}
+
+func (f *faulty) story() string {
+	s := ""
+	for _, step := range f.steps[max(0, len(f.steps)-60):] {
+		s += "\n  " + step
+	}
+	log := f.log.String()
+	return s + "\nlog:\n" + log[max(0, len(log)-6000):]
+}
+
+func (f *faulty) start() error {
+	f.witness.restarted()
+	u := setup{fs: errorfs.Wrap(newDisk(f.mem).FS, errorfs.InjectorFunc(f.inj.sees)), source: f.witness, memory: 64 << 20,
+		verify: 10 * time.Millisecond, change: func(o *store.Options) {
+			o.Stall, o.Reopen = 100*time.Millisecond, 5*time.Millisecond
+			keepLogIn(o, &f.log)
+		}}
+	n, err := u.start()
+	if err == nil {
+		f.node = n
+	}
+	return err
+}
+
+// stop stops the node, or kills it: then what was not synced may be gone.
+func (f *faulty) stop(kill bool) error {
+	mem := f.mem
+	if kill {
+		mem = newDisk(f.mem).crash(pick(f.r.rng, percents[:]), f.r.rng)
+	}
+	f.deaths += int(f.node.store.Stats().Deaths)
+	err := f.node.stop()
+	f.mem = mem
+	if kill {
+		return nil // its disk may be in the way of an orderly end
+	}
+	return err
+}
+
+func (f *faulty) run() error {
+	if err := f.start(); err != nil {
+		return err
+	}
+	for _, name := range names {
+		f.said.put(name, 1<<10)
+	}
+	if err := f.live(20); err != nil {
+		return err
+	}
+	for range 1 + f.r.rng.IntN(3) {
+		var err error
+		if f.r.rng.IntN(3) == 0 {
+			err = f.damage(pick(f.r.rng, wounds))
+		} else {
+			err = f.suffer(pick(f.r.rng, faults))
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.live(20); err != nil {
+			return err
+		}
+	}
+	return f.afterwards()
+}
+
+// suffer lives with a fault for a while.
+func (f *faulty) suffer(kind fault) error {
+	kind.one = pick(f.r.rng, []int{1, 1, 3, 20})
+	f.note("fault: %s, one of %d", kind.name, kind.one)
+	before := f.inj.hits.Load()
+	f.inj.begin(kind)
+	err := f.live(10 + f.r.rng.IntN(50))
+	if err == nil && kind.err != nil && f.r.rng.IntN(3) == 0 {
+		err = f.restart()
+	}
+	f.inj.heal()
+	f.note("healed")
+	summary.add(f.r.test, kind.name, tally{runs: 1, faults: int(f.inj.hits.Load() - before)})
+	if err != nil {
+		return err
+	}
+	return f.recover()
+}
+
+// restart starts the node anew on a disk that fails: it comes up all the same.
+func (f *faulty) restart() error {
+	f.note("restart with the fault")
+	f.wounded = true
+	if err := f.stop(true); err != nil {
+		return err
+	}
+	if err := f.start(); err != nil {
+		return fmt.Errorf("a disk that fails keeps the node from starting: %w", err)
+	}
+	return f.live(10)
+}
+
+// recover waits until the store works again, unless it gave up for good.
+func (f *faulty) recover() error {
+	end := time.Now().Add(time.Minute)
+	for {
+		st := f.node.store.Stats()
+		list := f.node.store.Degraded()
+		if len(list) == 0 || st.Deaths > 5 {
+			f.note("recovered: directory %d, deaths %d, degraded %q", f.node.store.Directory(), st.Deaths, list)
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("a minute after its disk was healed the store is degraded: %q", list)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// damage damages a file while the node is down.
+func (f *faulty) damage(kind string) error {
+	if err := f.stop(f.r.rng.IntN(2) == 0); err != nil {
+		return err
+	}
+	what, err := wound(f.mem, kind, f.r.rng)
+	if err != nil {
+		return err
+	}
+	f.note("%s: %s", kind, what)
+	if what != "" {
+		f.wounded = true
+		summary.add(f.r.test, kind, tally{runs: 1, faults: 1})
+	}
+	if err := f.start(); err != nil {
+		return fmt.Errorf("%s keeps the node from starting: %w", what, err)
+	}
+	f.said.setDown(true)
+	if err := f.lookAtAll(); err != nil {
+		return err
+	}
+	f.said.setDown(false)
+	return f.recover()
+}
+
+// live lets so many things happen.
+func (f *faulty) live(n int) error {
+	for range n {
+		d := nextDeed(f.r.rng, 16<<10)
+		d.pause /= hasty.pace
+		f.note("%s", d)
+		if err := f.do(d); err != nil {
+			return fmt.Errorf("%s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+func (f *faulty) do(d *deed) error {
+	switch {
+	case f.said.befall(d):
+		return nil
+	case d.kind == "invalidate":
+		return f.invalidate(d.inv)
+	}
+	must := f.witness.has(d.name) && f.witness.fetched(d.name)
+	_, err, bad := f.node.look(f.witness, d.name)
+	summary.add(f.r.test, "lookups", tally{checked: 1})
+	switch {
+	case bad != "":
+		return errors.New(bad)
+	case must && err != nil && f.witness.has(d.name):
+		return fmt.Errorf("Lookup(%s) = %w, though it is in memory", d.name, err)
+	}
+	return nil
+}
+
+func (f *faulty) invalidate(inv registry.Invalidation) error {
+	before := f.node.store.Directory()
+	err := f.node.invalidate(f.witness, &inv)
+	f.note("  = %s %v", inv.ID(), err)
+	switch {
+	case errors.Is(err, registry.ErrNotDurable):
+		return nil
+	case err != nil:
+		return err
+	}
+	if after := f.node.store.Directory(); before == after {
+		f.acks = append(f.acks, acknowledgement{inv, before})
+	}
+	return nil
+}
+
+func (f *faulty) lookAtAll() error {
+	for _, name := range names {
+		if _, _, bad := f.node.look(f.witness, name); bad != "" {
+			return errors.New(bad)
+		}
+		summary.add(f.r.test, "lookups", tally{checked: 1})
+	}
+	return nil
+}
+
+// afterwards restarts the node on a healed disk, first without the registry.
+func (f *faulty) afterwards() error {
+	f.note("the last restart")
+	if err := f.stop(f.r.rng.IntN(2) == 0); err != nil {
+		return err
+	}
+	if err := f.start(); err != nil {
+		return err
+	}
+	f.said.setDown(true)
+	if err := f.lookAtAll(); err != nil {
+		return fmt.Errorf("registry down: %w", err)
+	}
+	f.said.setDown(false)
+	if err := f.node.healed(f.witness); err != nil {
+		return err
+	}
+	if err := f.recover(); err != nil {
+		return err
+	}
+	if err := f.checkJournal(); err != nil {
+		return err
+	}
+	return f.stop(false)
+}
+
+// checkJournal looks for what was acknowledged in the journal, for peers to
+// ask for. What a damaged directory had may be missing if all was raised.
+func (f *faulty) checkJournal() error {
+	s := f.node.store
+	kept := map[string]bool{}
+	raisedAll := false
+	err := s.Generations(func(w registry.Selector, m registry.Mode, _ uint64) {
+		raisedAll = raisedAll || w.All && m >= registry.ModeVerify
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Epochs(func(e store.EpochState) bool {
+		err = s.Range(e.Origin, e.Epoch, 1, func(_ uint64, raw []byte) bool {
+			if inv, bad := registry.ParseInvalidation(raw); bad == nil {
+				kept[inv.ID()] = true
+			}
+			return true
+		})
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range f.acks {
+		if !kept[a.inv.ID()] && !(f.wounded && raisedAll) {
+			return fmt.Errorf("%s, acknowledged in directory %d, is not in the journal of directory %d", a.inv.ID(), a.directory, s.Directory())
+		}
+	}
+	summary.add(f.r.test, "journal records", tally{checked: len(f.acks)})
+	return nil
+}
