@@ -56,6 +56,8 @@ type generations struct {
 
 	tags, prefixes, whole map[scoped]*generation
 	lengths               map[int]int // how many prefixes have this length
+
+	mostKeys, mostWide int
 }
 
 type keyPosition struct {
@@ -65,9 +67,9 @@ type keyPosition struct {
 
 func newGenerations(position uint64) generations {
 	return generations{
-		position: position,
-		keys:     map[registry.Key]*generation{},
-		tags:     map[scoped]*generation{}, prefixes: map[scoped]*generation{}, whole: map[scoped]*generation{},
+		position: position, mostKeys: maxKeyGenerations, mostWide: maxWideGenerations,
+		keys: map[registry.Key]*generation{},
+		tags: map[scoped]*generation{}, prefixes: map[scoped]*generation{}, whole: map[scoped]*generation{},
 		lengths: map[int]int{},
 	}
 }
@@ -87,7 +89,7 @@ func (g *generations) raiseKey(k registry.Key, m registry.Mode, position uint64)
 	}
 	gen[m] = max(gen[m], position)
 	g.keyOrder = append(g.keyOrder, keyPosition{k, position})
-	for len(g.keys) > maxKeyGenerations || len(g.keyOrder) > 4*maxKeyGenerations {
+	for len(g.keys) > g.mostKeys || len(g.keyOrder) > 4*g.mostKeys {
 		oldest := g.keyOrder[0]
 		g.keyOrder = g.keyOrder[1:]
 		if old := g.keys[oldest.key]; old != nil && old.newest() == oldest.position {
@@ -156,10 +158,10 @@ func (g *generations) judge(k registry.Key, tags []string, began uint64) registr
 }
 
 // full reports whether the tag and prefix tables must be swept.
-func (g *generations) full() bool { return len(g.tags)+len(g.prefixes) > maxWideGenerations }
+func (g *generations) full() bool { return len(g.tags)+len(g.prefixes) > g.mostWide }
 
 // overfull reports whether a sweep that waits for the disk takes too long.
-func (g *generations) overfull() bool { return len(g.tags)+len(g.prefixes) > 4*maxWideGenerations }
+func (g *generations) overfull() bool { return len(g.tags)+len(g.prefixes) > 4*g.mostWide }
 
 // median returns a position that about half of the tag and prefix generations
 // are not above.

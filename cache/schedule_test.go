@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -83,9 +84,10 @@ func (r *steppedRegistry) idle() bool {
 type subject interface {
 	// lookup returns the value, and whether it is declared stale.
 	lookup(name string) (value int, stale bool, err error)
-	// invalidate is acknowledged when it returns; hard says that what was
-	// read before may not be served at all.
-	invalidate(name string, rng *rand.Rand) (hard bool)
+	// invalidation is acknowledged when do returns; with mode hard, what was
+	// read before may not be served at all, with mode none it covers another
+	// name.
+	invalidation(name string, rng *rand.Rand) (do func(), m registry.Mode)
 }
 
 type edgecacheSubject struct{ c *cache.Cache }
@@ -93,6 +95,10 @@ type edgecacheSubject struct{ c *cache.Cache }
 func (s edgecacheSubject) lookup(name string) (int, bool, error) {
 	q := query(name)
 	q.Timeout = time.Hour
+	return s.look(q)
+}
+
+func (s edgecacheSubject) look(q *registry.Query) (int, bool, error) {
 	a, err := s.c.Lookup(context.Background(), q)
 	if err != nil {
 		return 0, false, err
@@ -101,7 +107,7 @@ func (s edgecacheSubject) lookup(name string) (int, bool, error) {
 	return v, a.Stale, err
 }
 
-func (s edgecacheSubject) invalidate(name string, rng *rand.Rand) bool {
+func (s edgecacheSubject) invalidation(name string, rng *rand.Rand) (do func(), m registry.Mode) {
 	inv := &registry.Invalidation{Mode: registry.ModeSoft + registry.Mode(rng.IntN(3))}
 	for range 1 + rng.IntN(2) {
 		inv.Selectors = append(inv.Selectors, [...]registry.Selector{
@@ -109,10 +115,15 @@ func (s edgecacheSubject) invalidate(name string, rng *rand.Rand) bool {
 			{Tag: "tag-" + name}, {Prefix: name}, {Key: registry.Key{Registry: "r"}}, {All: true},
 		}[rng.IntN(6)])
 	}
-	if err := s.c.Invalidate(context.Background(), inv); err != nil {
-		panic(err)
+	return s.invalidate(inv), inv.Mode
+}
+
+func (s edgecacheSubject) invalidate(inv *registry.Invalidation) func() {
+	return func() {
+		if err := s.c.Invalidate(context.Background(), inv); err != nil && !errors.Is(err, registry.ErrNotDurable) {
+			panic(err)
+		}
 	}
-	return inv.Mode == registry.ModeHard
 }
 
 // A singleflightCache is how groupcache and its successors do it: the fill is
@@ -153,18 +164,29 @@ func (s *singleflightCache) lookup(name string) (int, bool, error) {
 	return f.value, false, f.err
 }
 
-func (s *singleflightCache) invalidate(name string, _ *rand.Rand) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.values, name)
-	return false
+func (s *singleflightCache) invalidation(name string, _ *rand.Rand) (do func(), m registry.Mode) {
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.values, name)
+	}, registry.ModeSoft
+}
+
+// noAnswer are the failures that a lookup of a schedule may have.
+var noAnswer = []error{registry.ErrRegistryFailed, registry.ErrRegistryTimeout, registry.ErrNotCached}
+
+// A stepper lets one of the calls go on that it holds, or does something else
+// that a schedule comes upon.
+type stepper interface {
+	step(rng *rand.Rand)
+	idle() bool // it holds none
 }
 
 // runSchedule interleaves lookups, changes, invalidations and the steps of the
-// registry's calls at random and returns the first stale set: a lookup that
-// began after an invalidation was acknowledged and got an older value as
-// fresh, or at all if it was hard.
-func runSchedule(s subject, r *steppedRegistry, name string, rng *rand.Rand) error {
+// registry's calls, and of others, at random and returns the first stale set: a
+// lookup that began after an invalidation was acknowledged and got an older
+// value as fresh, or at all if it was hard.
+func runSchedule(s subject, r *steppedRegistry, name string, rng *rand.Rand, others ...stepper) error {
 	var (
 		mu               sync.Mutex
 		violation        error
@@ -172,17 +194,19 @@ func runSchedule(s subject, r *steppedRegistry, name string, rng *rand.Rand) err
 		callers          sync.WaitGroup
 	)
 	r.mu.Lock()
-	r.value = 1
+	r.value++ // above all that was read before
 	r.mu.Unlock()
 	lookup := func() {
+		mu.Lock()
 		fresh, hard := floor, hardFloor
+		mu.Unlock()
 		callers.Go(func() {
 			v, stale, err := s.lookup(name)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case violation != nil:
-			case err != nil && !errors.Is(err, registry.ErrRegistryFailed) && !errors.Is(err, registry.ErrRegistryTimeout):
+			case err != nil && !slices.ContainsFunc(noAnswer, func(none error) bool { return errors.Is(err, none) }):
 				violation = err
 			case err == nil && v < hard:
 				violation = fmt.Errorf("served %d after a hard invalidation at %d", v, hard)
@@ -191,7 +215,18 @@ func runSchedule(s subject, r *steppedRegistry, name string, rng *rand.Rand) err
 			}
 		})
 	}
-	for range 6 + rng.IntN(18) {
+	steppers := append([]stepper{r}, others...)
+	drain := func() {
+		for {
+			busy := slices.IndexFunc(steppers, func(s stepper) bool { return !s.idle() })
+			if busy < 0 {
+				return
+			}
+			steppers[busy].step(rng)
+			synctest.Wait()
+		}
+	}
+	for range 6 + len(others)*6 + rng.IntN(18) {
 		switch rng.IntN(6) {
 		case 0, 1:
 			lookup()
@@ -200,26 +235,29 @@ func runSchedule(s subject, r *steppedRegistry, name string, rng *rand.Rand) err
 			r.value++
 			r.mu.Unlock()
 		case 3:
-			if s.invalidate(name, rng) {
-				hardFloor = r.value
-			}
-			floor = r.value
+			value := r.value
+			do, mode := s.invalidation(name, rng)
+			callers.Go(func() {
+				do()
+				mu.Lock()
+				defer mu.Unlock()
+				if mode > registry.ModeNone {
+					floor = max(floor, value)
+				}
+				if mode == registry.ModeHard {
+					hardFloor = max(hardFloor, value)
+				}
+			})
 		default:
-			r.step(rng)
+			steppers[rng.IntN(len(steppers))].step(rng)
 		}
 		synctest.Wait()
 	}
-	for !r.idle() {
-		r.step(rng)
-		synctest.Wait()
-	}
+	drain()
 	callers.Wait()
 	lookup()
 	synctest.Wait()
-	for !r.idle() {
-		r.step(rng)
-		synctest.Wait()
-	}
+	drain()
 	callers.Wait()
 	return violation
 }

@@ -1,0 +1,387 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/edgecache/edgecache/cache"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A mapStore is a store and a journal in maps, whose calls a test can hold,
+// break and count. What it has survives the cache over it, not the test.
+type mapStore struct {
+	hold func(what string, k registry.Key, do func()) // nil: do; runs every call that a disk can hold up
+	fail func(what string) error                      // nil: none fails
+	skew time.Duration                                // of the wall clock
+
+	mu         sync.Mutex // protects the fields below
+	directory  uint32
+	kept       map[registry.Key]*kept
+	marks      map[registry.Key]map[registry.Mode]uint64
+	wide       map[registry.Selector]map[registry.Mode]uint64
+	identities map[string]string
+	position   uint64 // newest used
+	seq        uint64
+	puts       map[registry.Key]int
+	confirms   map[registry.Key]int
+	deletes    map[registry.Key]int
+	batches    int
+	scanned    int
+}
+
+// kept is a stored entry in its binary form.
+type kept struct {
+	registry.Stored
+	raw []byte
+}
+
+func newMapStore() *mapStore {
+	s := &mapStore{directory: 1, wide: map[registry.Selector]map[registry.Mode]uint64{}, identities: map[string]string{}, position: 1}
+	s.clear()
+	return s
+}
+
+func (s *mapStore) clear() {
+	s.kept, s.marks = map[registry.Key]*kept{}, map[registry.Key]map[registry.Mode]uint64{}
+	s.puts, s.confirms, s.deletes = map[registry.Key]int{}, map[registry.Key]int{}, map[registry.Key]int{}
+}
+
+// renew begins a fresh directory; number 0 is none.
+func (s *mapStore) renew(number uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+	s.directory = number
+}
+
+var errNoDirectory = errors.New("no directory")
+
+// do runs a call under its hold; it returns the error that it is to fail with.
+func (s *mapStore) do(what string, k registry.Key, f func()) (err error) {
+	hold := s.hold
+	if hold == nil {
+		hold = func(_ string, _ registry.Key, do func()) { do() }
+	}
+	hold(what, k, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.fail != nil {
+			err = s.fail(what)
+		}
+		if err == nil && s.directory == 0 {
+			err = errNoDirectory
+		}
+		if err == nil {
+			f()
+		}
+	})
+	return err
+}
+
+func (s *mapStore) stored(k registry.Key) *registry.Stored {
+	have := s.kept[k]
+	if have == nil {
+		return nil
+	}
+	out := have.Stored
+	e, err := registry.ParseEntry(have.raw)
+	if err != nil {
+		panic(err)
+	}
+	out.Record = e.Record
+	for m, p := range s.marks[k] {
+		if p > out.Began {
+			out.Mode = max(out.Mode, m)
+		}
+	}
+	return &out
+}
+
+func (s *mapStore) Get(k registry.Key) (out *registry.Stored, err error) {
+	err = s.do("get", k, func() { out = s.stored(k) })
+	return out, err
+}
+
+func (s *mapStore) Write(directory uint32, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) (err error) {
+	var first registry.Key
+	switch {
+	case len(put) > 0:
+		first = put[0].Key
+	case len(confirm) > 0:
+		first = confirm[0].Key
+	case len(del) > 0:
+		first = del[0]
+	}
+	refused := false
+	err = s.do("write", first, func() {
+		if refused = directory != s.directory; refused {
+			return
+		}
+		s.batches++
+		for _, p := range put {
+			s.puts[p.Key]++
+			s.kept[p.Key] = &kept{*p, registry.AppendEntry(nil, &p.Entry)}
+		}
+		for _, c := range confirm {
+			s.confirms[c.Key]++
+			if have := s.kept[c.Key]; have != nil && have.Record.Index == c.Index {
+				have.Began, have.Verified, have.Empties, have.Mode, have.Used, have.Expires = c.Began, c.Verified, c.Empties, c.Mode, c.Used, c.Expires
+			}
+		}
+		for _, k := range del {
+			s.deletes[k]++
+			delete(s.kept, k)
+		}
+	})
+	if refused {
+		return errors.New("another directory is in use")
+	}
+	return err
+}
+
+func (s *mapStore) markLocked(k registry.Key, m registry.Mode, position uint64) {
+	if s.marks[k] == nil {
+		s.marks[k] = map[registry.Mode]uint64{}
+	}
+	s.marks[k][m] = max(s.marks[k][m], position)
+}
+
+func (s *mapStore) Mark(keys []registry.Key, m registry.Mode, position uint64) error {
+	return s.do("mark", keys[0], func() {
+		for _, k := range keys {
+			s.markLocked(k, m, position)
+		}
+	})
+}
+
+func (s *mapStore) Scan(registryName, after string, yield func(*registry.Stored) bool) error {
+	var page []*registry.Stored
+	err := s.do("scan", registry.Key{Registry: registryName}, func() {
+		var names []string
+		for k := range s.kept {
+			if k.Registry == registryName && k.Name > after {
+				names = append(names, k.Name)
+			}
+		}
+		slices.Sort(names)
+		for _, n := range names {
+			page = append(page, s.stored(registry.Key{Registry: registryName, Name: n}))
+		}
+	})
+	for _, e := range page {
+		s.mu.Lock()
+		s.scanned++
+		s.mu.Unlock()
+		if !yield(e) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *mapStore) Directory() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.directory
+}
+
+func (s *mapStore) Identity(name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identities[name], nil
+}
+
+func (s *mapStore) SetIdentity(name, identity string) error {
+	return s.do("identity", registry.Key{Registry: name}, func() { s.identities[name] = identity })
+}
+
+func (s *mapStore) Now() int64 { return time.Now().Add(s.skew).UnixMilli() }
+
+func (s *mapStore) Append(_ context.Context, inv *registry.Invalidation, a registry.Applied) error {
+	s.mu.Lock()
+	s.seq++
+	inv.Origin, inv.Epoch, inv.Seq = 1, 1, s.seq
+	s.mu.Unlock()
+	var k registry.Key
+	if len(a.Keys) > 0 {
+		k = a.Keys[0]
+	}
+	err := s.do("append", k, func() {
+		s.position = max(s.position, a.Position)
+		for _, k := range a.Keys {
+			s.markLocked(k, inv.Mode, a.Position)
+		}
+		for _, w := range a.Wide {
+			if s.wide[w] == nil {
+				s.wide[w] = map[registry.Mode]uint64{}
+			}
+			s.wide[w][inv.Mode] = max(s.wide[w][inv.Mode], a.Position)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
+	}
+	return nil
+}
+
+func (s *mapStore) Record(ctx context.Context, inv *registry.Invalidation, _ []byte, a registry.Applied) error {
+	return s.Append(ctx, inv, a)
+}
+
+func (s *mapStore) Generations(yield func(registry.Selector, registry.Mode, uint64)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sel, modes := range s.wide {
+		for m, p := range modes {
+			yield(sel, m, p)
+		}
+	}
+	return nil
+}
+
+func (s *mapStore) Forget(wide []registry.Selector, upTo uint64) error {
+	return s.do("forget", registry.Key{}, func() {
+		for _, w := range wide {
+			newest := uint64(0)
+			for _, p := range s.wide[w] {
+				newest = max(newest, p)
+			}
+			if newest <= upTo {
+				delete(s.wide, w)
+			}
+		}
+	})
+}
+
+// Position goes on far above what was used, as a store does that reserves
+// positions in blocks.
+func (s *mapStore) Position() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.kept {
+		s.position = max(s.position, e.Began)
+	}
+	s.position += 1 << 20
+	return s.position
+}
+
+// count returns how often a key was put, confirmed and deleted.
+func (s *mapStore) count(name string) (puts, confirms, deletes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := registry.Key{Registry: "r", Name: name}
+	return s.puts[k], s.confirms[k], s.deletes[k]
+}
+
+// names returns the names kept of registry r.
+func (s *mapStore) names() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for k := range s.kept {
+		names = append(names, k.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// over makes a cache's options use the store.
+func (s *mapStore) over(o *cache.Options) { o.Store, o.Journal = s, s }
+
+// A steppedStore holds each call of a mapStore twice: before it is done and
+// before it returns. A test decides which goes on.
+type steppedStore struct {
+	*mapStore
+	mu    sync.Mutex // protects the fields below
+	calls []chan struct{}
+	free  bool // calls are held no more
+}
+
+func newSteppedStore() *steppedStore {
+	s := &steppedStore{mapStore: newMapStore()}
+	s.hold = func(_ string, _ registry.Key, do func()) {
+		s.wait()
+		do()
+		s.wait()
+	}
+	return s
+}
+
+func (s *steppedStore) wait() {
+	next := make(chan struct{})
+	s.mu.Lock()
+	if s.free {
+		close(next)
+	} else {
+		s.calls = append(s.calls, next)
+	}
+	s.mu.Unlock()
+	<-next
+}
+
+// release lets all calls go on, and those to come.
+func (s *steppedStore) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = true
+	for _, next := range s.calls {
+		close(next)
+	}
+	s.calls = nil
+}
+
+// step lets a random call go on.
+func (s *steppedStore) step(rng *rand.Rand) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.calls) == 0 {
+		return
+	}
+	i := rng.IntN(len(s.calls))
+	close(s.calls[i])
+	s.calls = append(s.calls[:i:i], s.calls[i+1:]...)
+}
+
+func (s *steppedStore) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls) == 0
+}
+
+// keepsOpen is open for a cache that the test closes itself.
+func openOver(t testing.TB, s interface {
+	cache.Store
+	cache.Journal
+}, change func(*cache.Options), list ...cache.Registry) *cache.Cache {
+	t.Helper()
+	o := cache.Defaults()
+	o.Jitter = 0
+	o.Store, o.Journal = s, s
+	o.Registries = list
+	if change != nil {
+		change(&o)
+	}
+	c, err := cache.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Open(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func closeCache(t testing.TB, c *cache.Cache) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
