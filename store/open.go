@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/edgecache/edgecache/registry"
 )
@@ -117,6 +118,8 @@ func (s *Store) openNewest(number uint32, broken bool) {
 	c := newContents()
 	if number > 0 {
 		c = s.salvage(number)
+	} else if err := syncParents(s.opts.FS, s.opts.Dir); err != nil {
+		s.log.Warn("store: the data directory may be lost in a crash of the machine", "dir", s.opts.Dir, "err", err)
 	}
 	s.adopt(c)
 	if err := s.begin(number+1, c); err != nil {
@@ -137,6 +140,20 @@ func aside(dir string, number uint32, reason error) *directory {
 	d := newDirectory(number, directoryPath(dir, number))
 	d.reason = reason
 	return d
+}
+
+// syncParents makes durable that a directory is there, and those above it.
+func syncParents(fs vfs.FS, dir string) error {
+	for {
+		parent := fs.PathDir(dir)
+		if parent == dir {
+			return nil
+		}
+		if err := syncDir(fs, parent); err != nil {
+			return err
+		}
+		dir = parent
+	}
 }
 
 // notBegun notes that no directory is in use after Open. broken is the one
