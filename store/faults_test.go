@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -133,9 +134,14 @@ func promptly(t *testing.T, what string, f func() error) error {
 	}
 }
 
+// testEntry returns an entry with a document of that size.
 func testEntry(name string, began uint64, size int) *registry.Stored {
 	k := registry.Key{Registry: "consul", Name: name}
-	r := &registry.Record{Key: k, Kind: registry.KindService, Document: []byte(strings.Repeat("x", size)), MediaType: "text/plain", Wishes: registry.NoWishes}
+	document := make([]byte, size)
+	for i, rng := 0, rand.New(rand.NewPCG(began, uint64(len(name)))); i < size; i++ {
+		document[i] = byte(rng.Uint32()) // does not compress
+	}
+	r := &registry.Record{Key: k, Kind: registry.KindService, Document: document, MediaType: "text/plain", Wishes: registry.NoWishes}
 	r.Seal(1 << 20)
 	return &registry.Stored{Entry: registry.Entry{Key: k, Record: r, Began: began, Verified: 1}, Expires: time.Now().Add(time.Hour).UnixMilli()}
 }

@@ -112,7 +112,10 @@ func openPebble(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (*
 	defer limit.Stop()
 	select {
 	case r := <-done:
-		return r.db, r.err
+		if r.err != nil {
+			return nil, plain{r.err}
+		}
+		return r.db, nil
 	case err := <-dead:
 		close(given)
 		return nil, err
@@ -216,10 +219,10 @@ func listener(log engineLogger, h hooks) *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			count(&h.counters.background)
-			log.log.Warn("store: a flush or compaction failed, it is tried again", "err", err)
+			log.log.Warn("store: a flush or compaction failed, it is tried again", "err", plain{err})
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			h.corrupt(fmt.Errorf("%s: %w", i.Path, i.Details))
+			h.corrupt(fmt.Errorf("%s: %w", i.Path, plain{i.Details}))
 		},
 		DiskSlow: func(i pebble.DiskSlowInfo) { h.slow(i.Duration, i.OpType.String()) },
 		LowDiskSpace: func(i pebble.LowDiskSpaceInfo) {
@@ -235,6 +238,11 @@ func listener(log engineLogger, h hooks) *pebble.EventListener {
 		},
 	}
 }
+
+// plain is an error of Pebble's without the stacks that it prints in logs.
+type plain struct{ error }
+
+func (p plain) Unwrap() error { return p.error }
 
 // engineLogger takes Pebble's messages.
 type engineLogger struct {

@@ -92,6 +92,7 @@ func (c *collector) add(key, value []byte, seq uint64) error {
 		q := c.generations[s]
 		q.raise(&p)
 		c.generations[s] = q
+		c.used(p.newest())
 	case familyIdentity:
 		identity, err := parseIdentity(value)
 		if err == nil && c.newer(key, seq) {
@@ -110,10 +111,21 @@ func (c *collector) add(key, value []byte, seq uint64) error {
 		}
 		return err
 	case familyJournal:
-		_, _, err := parseJournalKey(key)
+		position, _, err := parseRecord(value)
+		if err == nil {
+			_, _, err = parseJournalKey(key)
+		}
+		c.used(position)
 		return err
 	}
 	return nil
+}
+
+// used notes that a position was used, should the number that says so be lost.
+func (c *collector) used(position uint64) {
+	if position > 0 {
+		c.numbers[numberPosition] = max(c.numbers[numberPosition], position+1)
+	}
 }
 
 // newer reports whether no later value of the key was taken yet, and notes this one.
@@ -163,7 +175,7 @@ func salvageNow(fs vfs.FS, path string) (contents, error) {
 	// Its beginning was cut short: what it was to have is in the one before.
 	before, err := predecessor(fs, path)
 	if err != nil || before == "" {
-		c.complete = err == nil
+		c.complete = c.complete && err == nil
 		return c, err
 	}
 	old, err := salvageNow(fs, before)
@@ -201,15 +213,21 @@ func (c *contents) merge(later *contents) {
 		c.generations[wide] = q
 	}
 	maps.Copy(c.identities, later.identities)
+	c.complete = c.complete && later.complete
 }
 
 func salvageOne(fs vfs.FS, path string) (contents, error) {
-	c, err := readReadOnly(fs, path)
+	c, opened, err := readReadOnly(fs, path)
 	if err != nil {
 		raw := collector{contents: newContents(), newest: map[string]uint64{}}
-		err = readRaw(fs, path, kept, raw.add)
+		rawErr := readRaw(fs, path, kept+string(familyJournal), raw.add)
 		c = raw.contents
-		c.complete = err == nil
+		// Without its MANIFEST nobody knows whether a table is missing, but
+		// that not even the format is there.
+		c.complete = rawErr == nil && !opened && c.numbers[numberFormat] > 0
+		if !opened {
+			err = rawErr
+		}
 	}
 	c.journal = func(yield func(key, value []byte) error) error {
 		return readRaw(fs, path, string(familyJournal), func(key, value []byte, _ uint64) error { return yield(key, value) })
@@ -217,19 +235,21 @@ func salvageOne(fs vfs.FS, path string) (contents, error) {
 	return c, err
 }
 
-// readReadOnly reads what Pebble can open, but not write.
-func readReadOnly(fs vfs.FS, path string) (c contents, err error) {
+// readReadOnly reads what Pebble can open, but not write, and reports whether
+// it can.
+func readReadOnly(fs vfs.FS, path string) (c contents, opened bool, err error) {
 	defer recovered(&err)
 	opts := engineOptions(fs, merger)
 	opts.ReadOnly = true
+	opts.DisableConsistencyCheck = true // of all tables, whatever is in them
 	opts.Logger = quiet{}
 	opts.EventListener = &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}}
 	db, err := pebble.Open(path, opts)
 	if err != nil {
-		return contents{}, err
+		return contents{}, false, err
 	}
 	c, err = readContents(db)
-	return c, errors.Join(err, closePebble(db))
+	return c, true, errors.Join(err, closePebble(db))
 }
 
 // recovered turns a panic, with which Pebble meets some corruptions, into an error.
