@@ -61,12 +61,9 @@ func (s *Store) commit(o *op) error {
 // enqueueLocked queues an op in the directory in use, which must have that
 // number unless it is 0.
 func (s *Store) enqueueLocked(o *op, number uint32) (*directory, error) {
-	if s.closed {
-		return nil, errClosed
-	}
 	d, err := s.live()
 	if err != nil {
-		if dead := s.dir.Load(); dead != nil {
+		if dead := s.dir.Load(); dead != nil && !dead.alive() {
 			dead.queue = nil // those who wait were answered
 		}
 		return nil, err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -13,11 +14,11 @@ import (
 
 // Get implements cache.Store.
 func (s *Store) Get(k registry.Key) (e *registry.Stored, err error) {
+	defer s.reads.end(s.reads.begin(s.elapsed()))
 	d, err := s.live()
 	if err != nil {
 		return nil, err
 	}
-	defer s.reads.end(s.reads.begin(s.elapsed()))
 	defer s.guard(d, &err)
 	// The mark is read before the entry and after it: between, the sweep may
 	// remove both, or an invalidation put the mark.
@@ -114,36 +115,35 @@ func (s *Store) guard(d *directory, err *error) {
 // Write implements cache.Store. If the disk is full, what confirms and deletes
 // is written, and the error says that the rest is not.
 func (s *Store) Write(directory uint32, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
-	d, err := s.live()
-	if err != nil {
-		return err
-	}
 	var refused error
 	if reason := s.room.full(); reason != "" && len(put) > 0 {
 		put, refused = nil, fmt.Errorf("%w: %s", errFull, reason)
 		s.stats.refused.Add(1)
 	}
-	w := &write{batch: d.db.NewBatch()}
-	if err := s.build(d, w, put, confirm, del); err != nil {
-		return errors.Join(err, w.batch.Close())
+	w, err := s.newWrite(put, confirm, del)
+	if err != nil {
+		return err
 	}
 	o := &op{size: w.batch.Len(), add: w.add}
 	s.mu.Lock()
-	d, err = s.enqueueLocked(o, directory)
+	d, err := s.enqueueLocked(o, directory)
 	s.mu.Unlock()
-	if err != nil {
-		return errors.Join(err, w.batch.Close())
+	if err == nil {
+		err = d.wait(o)
 	}
-	if err := d.wait(o); err != nil {
-		return err // a committer that hangs may still read the batch
-	}
-	return errors.Join(refused, w.batch.Close())
+	return cmp.Or(err, refused)
 }
 
-func (s *Store) build(d *directory, w *write, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) (err error) {
+// newWrite builds a write.
+func (s *Store) newWrite(put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) (w *write, err error) {
 	defer s.reads.end(s.reads.begin(s.elapsed()))
+	d, err := s.live()
+	if err != nil {
+		return nil, err
+	}
 	defer s.guard(d, &err)
-	return w.build(d.db, put, confirm, del)
+	w = &write{batch: d.db.NewBatch()}
+	return w, w.build(d.db, put, confirm, del)
 }
 
 // A write is a batch of entries, and what it is to the committer.

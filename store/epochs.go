@@ -97,13 +97,17 @@ func (j *journal) finish(r *round) {
 	}
 }
 
+// mostSlack is how many records go at once at most beyond what must. They are
+// read for that: a few milliseconds of the committer.
+const mostSlack = 4096
+
 // makeRoom truncates the oldest records before so many more are added, some
 // more than it must: so a range is deleted once in a while and not each round.
 func (j *journal) makeRoom(r *round, more uint64) error {
 	if j.records+more <= j.limit {
 		return nil
 	}
-	goal := j.limit - min(j.limit, more+j.limit/1024)
+	goal := j.limit - min(j.limit, more+min(j.limit/8, mostSlack))
 	for j.records > goal {
 		var oldest *epochState
 		for _, e := range j.epochs {
@@ -120,6 +124,13 @@ func (j *journal) makeRoom(r *round, more uint64) error {
 		}
 	}
 	return nil
+}
+
+// committed returns the greatest sequence of an epoch that is durable.
+func (j *journal) committed(id epochID) uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.published[id].Last
 }
 
 // truncate removes at most so many records of an epoch below a sequence, the
@@ -214,31 +225,40 @@ func (s *Store) Epochs(yield func(EpochState) bool) error {
 // their order, until it returns false. raw is the invalidation as it was given,
 // valid until yield returns.
 func (s *Store) Range(origin, epoch, from uint64, yield func(seq uint64, raw []byte) bool) error {
-	d, err := s.live()
-	if err != nil {
-		return err
+	for {
+		seqs, raws, err := s.readRecords(epochID{origin, epoch}, from)
+		if err != nil {
+			return err
+		}
+		for i := range seqs {
+			if !yield(seqs[i], raws[i]) {
+				return nil
+			}
+		}
+		if len(seqs) < rangePage {
+			return nil
+		}
+		from = seqs[len(seqs)-1] + 1
 	}
-	for more := true; more && err == nil; {
-		from, more, err = s.rangePage(d, epochID{origin, epoch}, from, yield)
-	}
-	return err
 }
 
 const rangePage = 256 // records read at once, so that yield may take its time
 
-func (s *Store) rangePage(d *directory, id epochID, from uint64, yield func(seq uint64, raw []byte) bool) (next uint64, more bool, err error) {
+// readRecords returns the next durable records of an epoch.
+func (s *Store) readRecords(id epochID, from uint64) (seqs []uint64, raws [][]byte, err error) {
+	defer s.reads.end(s.reads.begin(s.elapsed()))
+	d, err := s.live()
+	if err != nil {
+		return nil, nil, err
+	}
 	defer s.guard(d, &err)
-	d.journal.mu.Lock()
-	last := d.journal.published[id].Last // what is above may be in the DB, but is not synced yet
-	d.journal.mu.Unlock()
+	last := d.journal.committed(id) // what is above may be in the DB, but is not synced yet
 	it, err := d.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendJournalKey(nil, id.origin, id.epoch, from), UpperBound: appendJournalKey(nil, id.origin, id.epoch, last+1),
 	})
 	if err != nil {
-		return 0, false, err
+		return nil, nil, err
 	}
-	var seqs []uint64
-	var raws [][]byte
 	for ok := it.First(); ok && len(seqs) < rangePage && err == nil; ok = it.Next() {
 		var seq uint64
 		var raw []byte
@@ -247,16 +267,10 @@ func (s *Store) rangePage(d *directory, id epochID, from uint64, yield func(seq 
 		}
 		seqs, raws = append(seqs, seq), append(raws, bytes.Clone(raw))
 	}
-	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
-		return 0, false, fmt.Errorf("journal %x/%x: %w", id.origin, id.epoch, err)
+	if err = errors.Join(err, it.Close()); err != nil {
+		return nil, nil, fmt.Errorf("journal of %x/%x: %w", id.origin, id.epoch, err)
 	}
-	for i := range seqs {
-		if !yield(seqs[i], raws[i]) {
-			return 0, false, nil
-		}
-		next = seqs[i] + 1
-	}
-	return next, len(seqs) == rangePage, nil
+	return seqs, raws, nil
 }
 
 const truncateStep = 4096 // records that Truncate reads in one round

@@ -92,7 +92,7 @@ func (s *Store) acquire() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Load() {
 		return errors.Join(errClosed, lock.Close())
 	}
 	s.lock = lock

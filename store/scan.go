@@ -18,11 +18,8 @@ func (s *Store) Scan(registryName, after string, yield func(*registry.Stored) bo
 	}
 	page := make([]*registry.Stored, 0, scanPage)
 	for more := true; more; {
-		d, err := s.live()
-		if err != nil {
-			return err
-		}
-		if page, after, more, err = s.scanPage(d, registry.Key{Registry: registryName, Name: after}, page[:0]); err != nil {
+		var err error
+		if page, after, more, err = s.scanPage(registry.Key{Registry: registryName, Name: after}, page[:0]); err != nil {
 			return err
 		}
 		for _, e := range page {
@@ -35,8 +32,12 @@ func (s *Store) Scan(registryName, after string, yield func(*registry.Stored) bo
 }
 
 // scanPage reads the next entries above a key, and returns the last name it saw.
-func (s *Store) scanPage(d *directory, after registry.Key, page []*registry.Stored) (_ []*registry.Stored, last string, more bool, err error) {
+func (s *Store) scanPage(after registry.Key, page []*registry.Stored) (_ []*registry.Stored, last string, more bool, err error) {
 	defer s.reads.end(s.reads.begin(s.elapsed()))
+	d, err := s.live()
+	if err != nil {
+		return nil, "", false, err
+	}
 	defer s.guard(d, &err)
 	c, err := newCursor(d.db, after)
 	if err != nil {

@@ -144,8 +144,12 @@ type readings struct {
 	mu    sync.Mutex // protects the fields below
 	next  uint64
 	began map[uint64]time.Duration
+	none  chan struct{} // closed when there are none; nil: nobody waits for that
 }
 
+// begin notes a read that begins now. It must begin before the read looks
+// whether the store is open and the directory alive: who closes it waits for
+// those who may have found it so.
 func (r *readings) begin(now time.Duration) (ticket uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +164,23 @@ func (r *readings) begin(now time.Duration) (ticket uint64) {
 func (r *readings) end(ticket uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.began, ticket)
+	if delete(r.began, ticket); len(r.began) == 0 && r.none != nil {
+		close(r.none)
+		r.none = nil
+	}
+}
+
+// ended returns a channel that is closed once no read is under way.
+func (r *readings) ended() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	none := make(chan struct{})
+	if len(r.began) == 0 {
+		close(none)
+	} else {
+		r.none = none
+	}
+	return none
 }
 
 // oldest returns when the oldest read under way began, 0 if there is none.

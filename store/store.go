@@ -42,11 +42,12 @@ type Store struct {
 	dir    atomic.Pointer[directory] // in use, or the last that was and died; nil: there was none
 	failed atomic.Pointer[error]     // why there is none
 
-	locking     sync.Mutex // held while the data directory is being locked; before mu
+	locking sync.Mutex  // held while the data directory is being locked; before mu
+	closed  atomic.Bool // set with mu held
+
 	mu          sync.Mutex // protects the fields below, and the queue of each directory
-	closed      bool
-	lock        io.Closer // of the data directory; nil: not locked yet
-	epoch, seq  uint64    // of the newest invalidation appended
+	lock        io.Closer  // of the data directory; nil: not locked yet
+	epoch, seq  uint64     // of the newest invalidation appended
 	generations map[registry.Selector]positions
 	identities  map[string]string
 
@@ -129,6 +130,9 @@ func (s *Store) abandon(d *directory, reason error) {
 
 // live returns the directory in use, or an error that says why there is none.
 func (s *Store) live() (*directory, error) {
+	if s.closed.Load() {
+		return nil, errClosed
+	}
 	d := s.dir.Load()
 	if d == nil {
 		if err := s.failed.Load(); err != nil {
@@ -150,12 +154,11 @@ const closeLimit = 5 * time.Second
 // answer: then it leaves all as it is and says so.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	twice := s.closed.Swap(true)
+	s.mu.Unlock()
+	if twice {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
 	s.stop()
 	done := make(chan error, 1)
 	go func() { done <- s.close() }()
@@ -179,6 +182,7 @@ func (s *Store) close() (err error) {
 		case <-d.dead:
 		}
 		if d.alive() {
+			<-s.reads.ended()
 			err = closePebble(d.db)
 		}
 	}
