@@ -15,8 +15,6 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
-const entries = 1_000_000
-
 // A footprint is what a child found, in bytes per entry.
 type footprint struct {
 	Heap, Key, Document, Answer, Entry float64
@@ -25,10 +23,10 @@ type footprint struct {
 // bytesPerEntry runs a child, so that its heap holds nothing else.
 func bytesPerEntry(ctx context.Context, b *bench) (result, error) {
 	var f footprint
-	if err := b.child(ctx, &f, "footprint", strconv.Itoa(entries)); err != nil {
+	if err := b.child(ctx, &f, "footprint", strconv.Itoa(b.entries)); err != nil {
 		return result{}, err
 	}
-	r := result{note: fmt.Sprintf("%d entries: heap %.0f bytes each, of it key %.0f, document %.0f, answer %.0f", entries, f.Heap, f.Key, f.Document, f.Answer)}
+	r := result{note: fmt.Sprintf("%d entries: heap %.0f bytes each, of it key %.0f, document %.0f, answer %.0f", b.entries, f.Heap, f.Key, f.Document, f.Answer)}
 	r.summarise([]float64{f.Entry})
 	b.progress("  %s", r.note)
 	return r, nil

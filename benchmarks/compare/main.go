@@ -23,13 +23,17 @@ import (
 	"time"
 )
 
-// fullRounds is the least number of rounds that makes a result to keep.
-const fullRounds = 9
+// What makes a result to keep: at least so many rounds, and so many entries.
+const (
+	fullRounds  = 9
+	fullEntries = 1_000_000
+)
 
 type options struct {
 	only     string
 	rounds   int
 	duration time.Duration
+	entries  int
 	limit    time.Duration
 	program  string
 	results  string
@@ -47,12 +51,13 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "figures to measure, by name or pattern (hit/*), with commas")
 	flag.IntVar(&o.rounds, "rounds", fullRounds, "rounds per figure")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "of each side of a round")
+	flag.IntVar(&o.entries, "entries", fullEntries, "of the figures restart and bytes-per-entry; fewer for a quick look")
 	flag.DurationVar(&o.limit, "limit", 40*time.Minute, "of the whole run")
 	flag.StringVar(&o.program, "edgecache", "../bin/edgecache", "the program to measure")
 	flag.StringVar(&o.results, "results", "results", "directory of the results of full runs")
 	flag.Parse()
-	if o.rounds < 1 || o.duration <= 0 || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "compare: at least one round, a positive duration and no arguments expected")
+	if o.rounds < 1 || o.duration <= 0 || o.entries < 1 || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "compare: at least one round and entry, a positive duration and no arguments expected")
 		os.Exit(2)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
@@ -63,7 +68,8 @@ func main() {
 // children are the programs that compare runs as processes of their own.
 func children() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"bare": serveBare, "footprint": printFootprint, "wake": printWakes,
+		"bare": serveBare, "node": serveBuilt, "footprint": printFootprint, "wake": printWakes,
+		"invalidations": printInvalidations, "tag-effect": printTagEffects,
 	}
 }
 
@@ -102,7 +108,7 @@ func run(ctx context.Context, o options) (err error) {
 		fmt.Println(out.line())
 		outcomes = append(outcomes, out)
 	}
-	if o.only == "" && o.rounds >= fullRounds {
+	if o.only == "" && o.rounds >= fullRounds && o.entries >= fullEntries {
 		path, err := writeReport(b, outcomes)
 		if err != nil {
 			return err

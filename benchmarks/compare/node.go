@@ -2,10 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/edgecache/edgecache/registry"
 )
 
 // A node is edgecache as a process.
@@ -14,26 +20,47 @@ type node struct {
 	data, admin string // base URLs
 }
 
-// startNode runs `edgecache serve` with the given registries, in YAML, and
-// defaults for everything else.
-func (b *bench) startNode(ctx context.Context, label, registries string) (*node, error) {
-	ports, err := freePorts(2)
+// startNode runs `edgecache serve` with the given registries, in YAML, further
+// sections, and defaults for everything else. Each label has its own data.
+func (b *bench) startNode(ctx context.Context, label, registries string, sections ...string) (*node, error) {
+	n, config, err := b.configureNode(label, registries, sections...)
 	if err != nil {
 		return nil, err
 	}
-	data, admin := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
-	config, err := b.write(label+".yaml", fmt.Sprintf("node: {name: %s}\nhttp: {listen: %q, drain: 0s}\nadmin: {listen: %q}\nlog: {level: warn}\nregistries:\n%s",
-		label, data, admin, registries))
-	if err != nil {
-		return nil, err
-	}
-	n := &node{data: "http://" + data, admin: "http://" + admin}
 	ready := func() error {
 		_, _, err := get(n.data + "/readyz")
 		return err
 	}
 	n.process, err = b.start(ctx, ready, b.program, "serve", "--config", config)
 	return n, err
+}
+
+// configureNode writes the configuration of a node that does not run yet.
+func (b *bench) configureNode(label, registries string, sections ...string) (n *node, config string, err error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, "", err
+	}
+	data, admin := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	config, err = b.write(label+".yaml", fmt.Sprintf("node: {name: %s, data_dir: %q}\nhttp: {listen: %q, drain: 0s}\nadmin: {listen: %q}\nlog: {level: warn}\n%s\nregistries:\n%s",
+		label, filepath.Join(b.dir, label+"-data"), data, admin, strings.Join(sections, "\n"), registries))
+	return &node{data: "http://" + data, admin: "http://" + admin}, config, err
+}
+
+// stored returns what the node says of its store.
+func (n *node) stored() (registry.StoreStatus, error) {
+	body, _, err := get(n.admin + "/v1/status")
+	if err != nil {
+		return registry.StoreStatus{}, err
+	}
+	var status registry.NodeStatus
+	if err := json.Unmarshal(body, &status); err != nil {
+		return registry.StoreStatus{}, err
+	}
+	if status.Store == nil {
+		return registry.StoreStatus{}, errors.New("the node has no store")
+	}
+	return *status.Store, nil
 }
 
 // service returns the URL of a lookup.

@@ -21,13 +21,7 @@ func outageP99(ctx context.Context, b *bench) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	p99 := func(s sample) float64 { return float64(s.p99) }
-	down, up := all(r.sides[0].samples, p99), all(r.sides[1].samples, p99)
-	var ratios []float64
-	for i := range down {
-		ratios = append(ratios, down[i]/up[i])
-	}
-	r.summarise(ratios)
+	r.overP99()
 	return r, nil
 }
 
