@@ -90,28 +90,40 @@ func TestNewestDirectory(t *testing.T) {
 }
 
 func TestOnlyTheNewestBrokenDirectoryIsKept(t *testing.T) {
-	dir := t.TempDir()
-	for n := uint32(1); n <= 4; n++ {
-		if err := os.MkdirAll(directoryPath(dir, n), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(directoryPath(dir, n), "000001.sst"), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for n := uint32(1); n <= 2; n++ {
-		if err := setAside(vfs.Default, dir, n, errors.New("it broke")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tidy(vfs.Default, dir, 4); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := list(t, dir), []string{"store-000003", "store-000003.broken", "store-000004"}; !slices.Equal(got, want) {
-		t.Errorf("after tidy there are %q, want %q", got, want)
-	}
-	if _, err := os.Stat(filepath.Join(directoryPath(dir, 3), "000001.sst")); err != nil {
-		t.Errorf("the broken directory is not as it was: %v", err)
+	for name, c := range map[string]struct {
+		noted []uint32
+		kept  uint32
+	}{
+		"the newest with a note":        {[]uint32{1, 2}, 2}, // 3 was begun in vain
+		"without notes the newest":      {nil, 3},
+		"the newest, and it has a note": {[]uint32{2, 3}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for n := uint32(1); n <= 4; n++ {
+				if err := os.MkdirAll(directoryPath(dir, n), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(directoryPath(dir, n), "000001.sst"), []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, n := range c.noted {
+				if err := setAside(vfs.Default, dir, n, errors.New("it broke")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tidy(vfs.Default, dir, 4); err != nil {
+				t.Fatal(err)
+			}
+			kept := filepath.Base(directoryPath(dir, c.kept))
+			if got, want := list(t, dir), []string{kept, kept + noteSuffix, "store-000004"}; !slices.Equal(got, want) {
+				t.Errorf("after tidy there are %q, want %q", got, want)
+			}
+			if _, err := os.Stat(filepath.Join(dir, kept, "000001.sst")); err != nil {
+				t.Errorf("the broken directory is not as it was: %v", err)
+			}
+		})
 	}
 }
 

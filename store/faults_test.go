@@ -65,8 +65,13 @@ func syncs() []errorfs.OpKind {
 
 func openOn(t *testing.T, disk vfs.FS, dir string) *Store {
 	t.Helper()
+	return openWith(t, disk, dir, 5*time.Second)
+}
+
+func openWith(t *testing.T, disk vfs.FS, dir string, stall time.Duration) *Store {
+	t.Helper()
 	o := Defaults()
-	o.Dir, o.FS, o.Stall, o.Reopen = dir, disk, 200*time.Millisecond, 20*time.Millisecond
+	o.Dir, o.FS, o.Stall, o.Reopen = dir, disk, stall, 20*time.Millisecond
 	o.Logger = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	s, err := Open(o)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -13,12 +14,14 @@ import (
 
 // What the disk tier may use, in shares of max_bytes and of the wanted free
 // space. Entries go before anything is full, so that it is full only while
-// they go too slowly; and it stays full for a margin, so that it does not
-// change with every file.
+// they go too slowly. It is full before max_bytes is reached, since what is in
+// memory is still to be flushed and a compaction has its tables twice. And it
+// stays so for a margin, so that it does not change with every file.
 const (
-	evictAbove = 0.90 // of max_bytes: from here on entries go
-	evictUntil = 0.80
-	fullUntil  = 0.95
+	evictAbove = 0.80 // of max_bytes: from here on entries go
+	evictUntil = 0.70
+	fullAbove  = 0.90 // from here on none is written
+	fullUntil  = 0.85
 	freeMargin = 1.10 // of the least free space: entries go below, and full ends above
 
 	ballastName  = "ballast"
@@ -97,7 +100,7 @@ func (h *headroom) judge(failed bool) string {
 	if h.usage.TotalBytes > 0 && h.min == 0 {
 		enough = 2 * h.ballastSize()
 	}
-	big := h.used > h.max || h.reason != "" && float64(h.used) > fullUntil*float64(h.max)
+	big := h.share() > fullAbove || h.reason != "" && h.share() > fullUntil
 	low := h.usage.TotalBytes > 0 && (h.usage.AvailBytes < least || (h.reason != "" || failed) && h.usage.AvailBytes < enough)
 	switch {
 	case big:
@@ -108,6 +111,19 @@ func (h *headroom) judge(failed bool) string {
 		return fmt.Sprintf("%s free, min_free is %s", registry.Size(h.usage.AvailBytes), registry.Size(least))
 	}
 	return ""
+}
+
+// share returns the share of max_bytes that is used. h.mu must be held.
+func (h *headroom) share() float64 { return float64(h.used) / float64(h.max) }
+
+// soon returns when the next check is due: sooner if it may find the disk full.
+func (h *headroom) soon() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.share() > evictUntil/2 {
+		return roomSoon
+	}
+	return roomEvery
 }
 
 // least returns the bytes that must be free. h.mu must be held.
@@ -135,7 +151,7 @@ func (h *headroom) excess() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var n uint64
-	if float64(h.used) > evictAbove*float64(h.max) {
+	if h.share() > evictAbove {
 		n = h.used - uint64(evictUntil*float64(h.max))
 	}
 	if want := h.missing(); h.usage.AvailBytes < want {

@@ -59,7 +59,7 @@ func TestADirectoryIsFullAboveMaxBytes(t *testing.T) {
 		full   bool
 		excess uint64
 	}{
-		{89, false, 0}, {91, false, 11}, {101, true, 21}, {96, true, 16}, {94, false, 14}, {100, false, 20},
+		{79, false, 0}, {81, false, 11}, {91, true, 21}, {86, true, 16}, {84, false, 14}, {90, false, 20},
 	} {
 		writeBytes(t, mem, c.used*mib)
 		h.check(1)

@@ -12,6 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/edgecache/edgecache/registry"
 )
 
 // hooks are told what happens to one directory. They are called on Pebble's
@@ -36,7 +38,7 @@ type engineCounters struct {
 
 const (
 	cacheSize    = 16 << 20 // indexes and filters of a million names; the cache package holds what is hot
-	memTableSize = 8 << 20  // what a restart replays; halves what a larger one would keep from readers of memory
+	memTableSize = 8 << 20  // a restart replays this much, and often twice that
 	memTables    = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
 	openFiles    = 512      // tables of 4 GiB; far below the usual limit of 1024
 
@@ -50,14 +52,19 @@ var (
 	errNotBegun    = errors.New("it has no MANIFEST that is in force, but other files")
 )
 
-// engineOptions returns Pebble's options for a directory of ours.
-func engineOptions(fs vfs.FS, m *pebble.Merger) *pebble.Options {
+// engineOptions returns Pebble's options for a directory of at most so many
+// bytes.
+func engineOptions(fs vfs.FS, m *pebble.Merger, most registry.Size) *pebble.Options {
+	// In a small directory, all that is there twice for a while must be small
+	// too: ten WALs in use or waiting for it, and the tables of a compaction.
+	within := func(share, least, usual uint64) uint64 { return min(max(uint64(most)/share, least), usual) }
 	o := &pebble.Options{
 		FS:                          fs,
 		Merger:                      m,
 		FormatMajorVersion:          pebble.FormatValueSeparation, // tells a torn WAL from a corrupt one; checksums in footers
 		CacheSize:                   cacheSize,
-		MemTableSize:                memTableSize,
+		MemTableSize:                within(128, 256<<10, memTableSize),
+		LBaseMaxBytes:               int64(within(64, 512<<10, 64<<20)),
 		MemTableStopWritesThreshold: memTables,
 		MaxOpenFiles:                openFiles,
 		L0CompactionThreshold:       2,               // few places to look for a name
@@ -68,6 +75,7 @@ func engineOptions(fs vfs.FS, m *pebble.Merger) *pebble.Options {
 		FlushDelayDeleteRange:       5 * time.Second, // evicted space returns though nobody writes
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	o.TargetFileSizes[0] = int64(within(1024, 32<<10, 2<<20))
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most names have no mark and no confirmation: 1 % are looked for in vain
 		o.Levels[i].BlockSize = 16 << 10                  // entries have about 1 KiB: fewer blocks, smaller indexes, better compression
@@ -157,7 +165,7 @@ func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (
 	if err != nil {
 		return nil, err
 	}
-	opts := engineOptions(guard, m)
+	opts := engineOptions(guard, m, o.MaxBytes)
 	opts.Cache = h.cache
 	opts.Logger = log
 	opts.EventListener = listener(log, h)

@@ -239,7 +239,7 @@ func salvageOne(fs vfs.FS, path string) (contents, error) {
 // it can.
 func readReadOnly(fs vfs.FS, path string) (c contents, opened bool, err error) {
 	defer recovered(&err)
-	opts := engineOptions(fs, merger)
+	opts := engineOptions(fs, merger, 0)
 	opts.ReadOnly = true
 	opts.DisableConsistencyCheck = true // of all tables, whatever is in them
 	opts.Logger = quiet{}
@@ -274,7 +274,7 @@ func readRaw(fs vfs.FS, path, families string, add func(key, value []byte, seq u
 		return err
 	}
 	errs := map[string]error{}
-	opts := engineOptions(fs, merger)
+	opts := engineOptions(fs, merger, 0)
 	opts.EnsureDefaults()
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".sst") {

@@ -49,8 +49,8 @@ func TestADiskThatIsFullKeepsEntriesOutAndInvalidationsIn(t *testing.T) {
 	if err := invalidate(t, s, "full", 10); err != nil {
 		t.Errorf("Append to a full disk: %v", err)
 	}
-	if e, err := getName(t, s, "a"); e == nil || err != nil {
-		t.Errorf("Get from a full disk: %v, %v", e, err)
+	if _, err := getName(t, s, "a"); err != nil { // it may have been evicted
+		t.Errorf("Get from a full disk: %v", err)
 	}
 	f.off()
 	setFree(disk, 5000)
@@ -118,7 +118,7 @@ func TestADiskThatBlocksIsSlowAndNothingWaitsForIt(t *testing.T) {
 	var f faults
 	var g gate
 	disk := vfs.NewMem()
-	s := openOn(t, f.over(disk), testDir)
+	s := openWith(t, f.over(disk), testDir, 100*time.Millisecond)
 	if err := tryPut(t, s, testEntry("a", 1, 10)); err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	roomEvery  = time.Second      // the disk's space is looked at
-	sweepEvery = 10 * time.Second // what expired is looked for
-	marksEvery = 10 * time.Minute // marks that nothing needs are looked for
+	roomEvery  = time.Second            // the disk's space is looked at
+	roomSoon   = 100 * time.Millisecond // likewise, if much is used
+	sweepEvery = 10 * time.Second       // what expired is looked for
+	marksEvery = 10 * time.Minute       // marks that nothing needs are looked for
 
 	retireAfter = time.Second // how long a reader takes at most from finding a directory alive to its first read
 
@@ -33,7 +34,7 @@ const (
 // space.
 func (s *Store) startSweep() {
 	s.wg.Go(func() {
-		for s.room.check(s.Directory()); s.rest(roomEvery); {
+		for s.room.check(s.Directory()); s.rest(s.room.soon()); {
 			s.room.check(s.Directory())
 		}
 	})
@@ -110,8 +111,9 @@ func (s *Store) retire(d *directory, swept <-chan struct{}) {
 func (s *Store) sweep(d *directory) {
 	var expiry, marks time.Duration // since the last sweep of each
 	seen := map[registry.Key]uint64{}
-	for d.alive() && s.rest(roomEvery) {
-		expiry, marks = expiry+roomEvery, marks+roomEvery
+	for last := s.elapsed(); d.alive() && s.rest(s.room.soon()); {
+		now := s.elapsed()
+		expiry, marks, last = expiry+now-last, marks+now-last, now
 		var err error
 		if expiry >= sweepEvery {
 			expiry = 0
