@@ -208,50 +208,13 @@ func (d *directory) within(limit time.Duration, f func() error) error {
 	}
 }
 
-// salvage returns what can be read of a directory that cannot be used. One
-// that was not finished when its process ended was never in use: what was
-// before it counts.
+// salvage returns what can be read of a directory that cannot be used.
 func (s *Store) salvage(number uint32) contents {
 	c, err := salvage(s.opts.FS, directoryPath(s.opts.Dir, number))
 	if err != nil {
 		s.log.Error("store: not all could be read of the broken directory", "number", number, "err", err)
 	}
-	before := s.before(number)
-	if c.numbers[numberFormat] != 0 || before == 0 {
-		return c
-	}
-	older, err := salvage(s.opts.FS, directoryPath(s.opts.Dir, before))
-	if err != nil {
-		s.log.Error("store: not all could be read of the broken directory", "number", before, "err", err)
-	}
-	if older.numbers == nil {
-		older = newContents()
-		older.complete = false
-	}
-	older.complete = older.complete && c.complete
-	for _, name := range []string{numberPosition, numberClock, numberWall} {
-		older.numbers[name] = max(older.numbers[name], c.numbers[name])
-	}
-	for wide, p := range c.generations {
-		q := older.generations[wide]
-		q.raise(&p)
-		older.generations[wide] = q
-	}
-	return older
-}
-
-// before returns the greatest number of a directory below one, 0 if there is none.
-func (s *Store) before(number uint32) (before uint32) {
-	names, err := s.opts.FS.List(s.opts.Dir)
-	if err != nil {
-		return 0
-	}
-	for _, name := range names {
-		if n, note, ok := parseDirectory(name); ok && !note && n < number {
-			before = max(before, n)
-		}
-	}
-	return before
+	return c
 }
 
 // openPebble opens the database of d.

@@ -166,21 +166,22 @@ func salvage(fs vfs.FS, path string) (contents, error) {
 
 func salvageNow(fs vfs.FS, path string) (contents, error) {
 	c, err := salvageOne(fs, path)
-	if err == nil && c.numbers[numberFormat] > formatVersion {
-		c.complete, err = false, fmt.Errorf("format %d: a newer program may keep more in it", c.numbers[numberFormat])
-	}
-	if err != nil || c.numbers[numberFormat] > 0 {
+	switch format := c.numbers[numberFormat]; {
+	case format > formatVersion:
+		c.complete = false
+		return c, errors.Join(err, fmt.Errorf("format %d: a newer program may keep more in it", format))
+	case format > 0:
 		return c, err
 	}
 	// Its beginning was cut short: what it was to have is in the one before.
-	before, err := predecessor(fs, path)
-	if err != nil || before == "" {
-		c.complete = c.complete && err == nil
-		return c, err
+	before, listErr := predecessor(fs, path)
+	if before == "" {
+		c.complete = c.complete && listErr == nil
+		return c, errors.Join(err, listErr)
 	}
-	old, err := salvageNow(fs, before)
+	old, oldErr := salvageNow(fs, before)
 	old.merge(&c)
-	return old, err
+	return old, errors.Join(err, oldErr)
 }
 
 // predecessor returns the path of the directory before that at path, "" if

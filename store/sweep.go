@@ -16,8 +16,6 @@ const (
 	sweepEvery = 10 * time.Second       // what expired is looked for
 	marksEvery = 10 * time.Minute       // marks that nothing needs are looked for
 
-	retireAfter = time.Second // how long a reader takes at most from finding a directory alive to its first read
-
 	// A step of a sweep holds the committer for about sweepHold at most. After
 	// it the sweep rests some times as long as the step took, so that it has a
 	// small share of a CPU and of the committer; less if the disk is full.
@@ -93,12 +91,9 @@ func (s *Store) retire(d *directory, swept <-chan struct{}) {
 			}
 		}
 	}
-	// Whoever found it alive has begun to read by then.
-	last := s.elapsed() + retireAfter
-	for s.elapsed() < last && s.rest(retireAfter) {
-	}
-	for oldest := s.reads.oldest(); oldest > 0 && oldest < last; oldest = s.reads.oldest() {
-		if !s.rest(retireAfter) {
+	died := s.elapsed()
+	for oldest := s.reads.oldest(); oldest > 0 && oldest < died; oldest = s.reads.oldest() {
+		if !s.rest(roomSoon) {
 			return
 		}
 	}
