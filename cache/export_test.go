@@ -1,11 +1,22 @@
 package cache
 
+import (
+	"github.com/maypok86/otter/v2"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
 // Squeeze evicts everything from memory, as pressure on its budget does.
 func Squeeze(c *Cache) {
-	limit := c.mem.records.GetMaximum()
-	c.mem.records.SetMaximum(0)
-	c.mem.records.CleanUp()
-	c.mem.records.SetMaximum(limit)
+	squeeze(c.mem.records)
+	squeeze(c.mem.negatives)
+}
+
+func squeeze(tier *otter.Cache[registry.Key, *entry]) {
+	limit := tier.GetMaximum()
+	tier.SetMaximum(0)
+	tier.CleanUp()
+	tier.SetMaximum(limit)
 }
 
 // Unfinished returns how many changes are not on disk yet.

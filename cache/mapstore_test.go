@@ -18,11 +18,11 @@ import (
 // A mapStore is a store and a journal in maps, whose calls a test can hold,
 // break and count. What it has survives the cache over it, not the test.
 type mapStore struct {
+	mu   sync.Mutex                                   // protects the fields below
 	hold func(what string, k registry.Key, do func()) // nil: do; runs every call that a disk can hold up
 	fail func(what string) error                      // nil: none fails
 	skew time.Duration                                // of the wall clock
 
-	mu         sync.Mutex // protects the fields below
 	directory  uint32
 	kept       map[registry.Key]*kept
 	marks      map[registry.Key]map[registry.Mode]uint64
@@ -33,7 +33,7 @@ type mapStore struct {
 	puts       map[registry.Key]int
 	confirms   map[registry.Key]int
 	deletes    map[registry.Key]int
-	batches    int
+	calls      map[string]int
 	scanned    int
 }
 
@@ -44,7 +44,7 @@ type kept struct {
 }
 
 func newMapStore() *mapStore {
-	s := &mapStore{directory: 1, wide: map[registry.Selector]map[registry.Mode]uint64{}, identities: map[string]string{}, position: 1}
+	s := &mapStore{directory: 1, calls: map[string]int{}, wide: map[registry.Selector]map[registry.Mode]uint64{}, identities: map[string]string{}, position: 1}
 	s.clear()
 	return s
 }
@@ -66,7 +66,10 @@ var errNoDirectory = errors.New("no directory")
 
 // do runs a call under its hold; it returns the error that it is to fail with.
 func (s *mapStore) do(what string, k registry.Key, f func()) (err error) {
+	s.mu.Lock()
+	s.calls[what]++
 	hold := s.hold
+	s.mu.Unlock()
 	if hold == nil {
 		hold = func(_ string, _ registry.Key, do func()) { do() }
 	}
@@ -125,7 +128,6 @@ func (s *mapStore) Write(directory uint32, put []*registry.Stored, confirm []reg
 		if refused = directory != s.directory; refused {
 			return
 		}
-		s.batches++
 		for _, p := range put {
 			s.puts[p.Key]++
 			s.kept[p.Key] = &kept{*p, registry.AppendEntry(nil, &p.Entry)}
@@ -203,7 +205,11 @@ func (s *mapStore) SetIdentity(name, identity string) error {
 	return s.do("identity", registry.Key{Registry: name}, func() { s.identities[name] = identity })
 }
 
-func (s *mapStore) Now() int64 { return time.Now().Add(s.skew).UnixMilli() }
+func (s *mapStore) Now() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.skew).UnixMilli()
+}
 
 func (s *mapStore) Append(_ context.Context, inv *registry.Invalidation, a registry.Applied) error {
 	s.mu.Lock()
@@ -293,16 +299,59 @@ func (s *mapStore) names() string {
 	return strings.Join(names, " ")
 }
 
-// over makes a cache's options use the store.
-func (s *mapStore) over(o *cache.Options) { o.Store, o.Journal = s, s }
+// called returns how many calls of that kind began.
+func (s *mapStore) called(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[what]
+}
+
+// stop holds the calls of that kind, before they do anything, until release.
+func (s *mapStore) stop(what string) (release func()) { return s.stopAt(what, false) }
+
+// stopDone is stop for calls that have done all but return.
+func (s *mapStore) stopDone(what string) (release func()) { return s.stopAt(what, true) }
+
+func (s *mapStore) stopAt(what string, done bool) (release func()) {
+	gate := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = func(w string, _ registry.Key, do func()) {
+		if w == what && !done {
+			<-gate
+		}
+		do()
+		if w == what && done {
+			<-gate
+		}
+	}
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		s.hold = nil
+		s.mu.Unlock()
+		close(gate)
+	})
+}
+
+// breakDown makes the calls of that kind fail; nil heals.
+func (s *mapStore) breakDown(what string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = func(w string) error {
+		if w == what {
+			return err
+		}
+		return nil
+	}
+}
 
 // A steppedStore holds each call of a mapStore twice: before it is done and
 // before it returns. A test decides which goes on.
 type steppedStore struct {
 	*mapStore
-	mu    sync.Mutex // protects the fields below
-	calls []chan struct{}
-	free  bool // calls are held no more
+	mu   sync.Mutex // protects the fields below
+	held []chan struct{}
+	free bool // calls are held no more
 }
 
 func newSteppedStore() *steppedStore {
@@ -321,7 +370,7 @@ func (s *steppedStore) wait() {
 	if s.free {
 		close(next)
 	} else {
-		s.calls = append(s.calls, next)
+		s.held = append(s.held, next)
 	}
 	s.mu.Unlock()
 	<-next
@@ -332,31 +381,31 @@ func (s *steppedStore) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = true
-	for _, next := range s.calls {
+	for _, next := range s.held {
 		close(next)
 	}
-	s.calls = nil
+	s.held = nil
 }
 
 // step lets a random call go on.
 func (s *steppedStore) step(rng *rand.Rand) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.calls) == 0 {
+	if len(s.held) == 0 {
 		return
 	}
-	i := rng.IntN(len(s.calls))
-	close(s.calls[i])
-	s.calls = append(s.calls[:i:i], s.calls[i+1:]...)
+	i := rng.IntN(len(s.held))
+	close(s.held[i])
+	s.held = append(s.held[:i:i], s.held[i+1:]...)
 }
 
 func (s *steppedStore) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.calls) == 0
+	return len(s.held) == 0
 }
 
-// keepsOpen is open for a cache that the test closes itself.
+// openOver opens a cache over a store; the test closes it.
 func openOver(t testing.TB, s interface {
 	cache.Store
 	cache.Journal

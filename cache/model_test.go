@@ -10,9 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/edgecache/edgecache/cache"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/registrytest"
+	"github.com/edgecache/edgecache/store"
 )
 
 var modelSteps = flag.Int("model-steps", 4_000, "steps of the model test")
@@ -67,13 +70,70 @@ func (m *model) heldSince(name, id string, since time.Time) bool {
 // holds each answer against what the registry really said: an answer's age is
 // true, its bound holds, fresh means fresh, absence is not made up, and the
 // index rises exactly with changes.
+//
+// The same happens to a cache in memory only, to one with a disk, and to one
+// that is closed or killed now and then and opened again over what is left.
 func TestModel(t *testing.T) {
+	s := newSeed(t)
 	for _, watches := range []bool{false, true} {
-		t.Run(fmt.Sprintf("watch=%t", watches), func(t *testing.T) {
-			s := newSeed(t)
-			synctest.Test(t, func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(s, 3)), watches) })
-		})
+		for _, kind := range []string{"memory", "disk", "restarts"} {
+			t.Run(fmt.Sprintf("watch=%t/%s", watches, kind), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(s, 3)), watches, kind) })
+			})
+		}
 	}
+}
+
+// A modelNode is a cache, with a disk or without, that can be opened again over
+// what it left.
+type modelNode struct {
+	t      *testing.T
+	change func(*cache.Options)
+	list   []cache.Registry
+	fs     *vfs.MemFS // nil: no disk
+	store  *store.Store
+	*cache.Cache
+	opened time.Time
+}
+
+func (n *modelNode) open() {
+	o := cache.Defaults()
+	o.Jitter = 0
+	o.Registries = n.list
+	n.change(&o)
+	var err error
+	if n.fs != nil {
+		so := store.Defaults()
+		so.Dir, so.FS = "/data", n.fs
+		if n.store, err = store.Open(so); err != nil {
+			n.t.Fatal(err)
+		}
+		o.Store, o.Journal, o.Clock = n.store, n.store, n.store.Clock()
+	}
+	if n.Cache, err = cache.New(o); err != nil {
+		n.t.Fatal(err)
+	}
+	n.opened = time.Now()
+	if err := n.Cache.Open(); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *modelNode) close() {
+	closeCache(n.t, n.Cache)
+	if n.store != nil {
+		if err := n.store.Close(); err != nil {
+			n.t.Errorf("close of the store: %v", err)
+		}
+	}
+}
+
+// kill opens the node over what a crash left of the disk.
+func (n *modelNode) kill(rng *rand.Rand) {
+	left := n.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+	n.close()
+	n.fs = left
+	n.open()
 }
 
 const (
@@ -81,21 +141,28 @@ const (
 	modelSIE = 5 * time.Minute
 )
 
-func runModel(t *testing.T, rng *rand.Rand, watches bool) {
+func runModel(t *testing.T, rng *rand.Rand, watches bool, kind string) {
 	m := &model{fake: registrytest.NewFake("r"), versions: map[string][]version{}}
 	m.fake.Caps = registry.Capabilities{Watch: watches, Ordered: rng.IntN(2) == 0, Interval: 10 * time.Second, List: rng.IntN(2) == 0}
 	r := watched("r", m.fake)
-	c := open(t, func(o *cache.Options) {
+	r.WarmWatched = rng.IntN(2) == 0
+	verify := time.Duration(rng.IntN(2)) * 10 * time.Millisecond
+	c := &modelNode{t: t, list: []cache.Registry{r}, change: func(o *cache.Options) {
 		o.TTL, o.StaleWhileRevalidate, o.StaleIfError = modelTTL, 20*time.Second, modelSIE
-		o.Verify = time.Duration(rng.IntN(2)) * 10 * time.Millisecond
-		o.Idle = time.Minute
-	}, r)
+		o.Verify, o.Idle = verify, time.Minute
+	}}
+	if kind != "memory" {
+		c.fs = vfs.NewCrashableMem()
+	}
+	c.open()
+	defer func() { c.close() }()
+	accidents := rand.New(rand.NewPCG(rng.Uint64(), 0)) // which no other kind has
 	names := []string{"a", "b", "c", "d/e"}
 	last := map[string]seenAnswer{}
 	hard := map[string]time.Time{}
 	for step := range *modelSteps {
 		name := names[rng.IntN(len(names))]
-		switch rng.IntN(14) {
+		switch rng.IntN(16) {
 		case 0, 1:
 			m.next++
 			id := fmt.Sprint("v", m.next)
@@ -127,10 +194,28 @@ func runModel(t *testing.T, rng *rand.Rand, watches bool) {
 			time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
 		case 8:
 			time.Sleep(time.Duration(rng.IntN(60)) * time.Second)
+		case 9:
+			if kind != "memory" {
+				cache.Squeeze(c.Cache)
+			}
+		case 10:
+			switch {
+			case kind != "restarts":
+			case accidents.IntN(2) == 0:
+				c.close()
+				c.open()
+			default:
+				c.kill(accidents)
+				clear(last) // what was not synced is lost
+			}
 		default:
 			began := time.Now()
 			a, err := c.Lookup(context.Background(), query(name))
-			if bad := m.check(name, a, err, began, hard[name]); bad != "" {
+			bad := m.check(name, a, err, began, hard[name])
+			if err == nil && !a.Stale && time.Now().Add(-a.Age).Before(c.opened) {
+				bad = "fresh, but nothing confirmed it since the restart"
+			}
+			if bad != "" {
 				t.Fatalf("step %d: Lookup(%s) = %s: %s", step, name, describe(a, err), bad)
 			}
 			if bad := last[name].next(a, err); bad != "" {
