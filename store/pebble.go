@@ -42,6 +42,9 @@ const (
 	memTables    = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
 	openFiles    = 512      // tables of 4 GiB; far below the usual limit of 1024
 
+	probeName  = "probe"
+	probeBytes = 1 << 20 // a fresh directory takes a part of it
+
 	// openLimit is how long a directory may take to open before it is given
 	// up: a node must start though its disk is stuck.
 	openLimit = 20 * time.Second
@@ -162,6 +165,9 @@ func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (
 		}
 	}()
 	begun, err := hasFiles(fs, path)
+	if err == nil && !begun {
+		err = probe(fs, fs.PathDir(path))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +203,18 @@ func hasFiles(fs vfs.FS, path string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// probe writes to a disk on which a directory is to be made. It fails cleanly,
+// while Pebble in the midst of making one would be parked, with its files open,
+// at each of any number of tries.
+func probe(fs vfs.FS, dir string) error {
+	path := fs.PathJoin(dir, probeName)
+	err := writeFile(fs, path, string(make([]byte, probeBytes)))
+	if removeErr := fs.Remove(path); err == nil {
+		err = removeErr
+	}
+	return err
 }
 
 // closePebble closes a DB that no goroutine uses any more. If the disk does not

@@ -217,16 +217,25 @@ func (s *Store) beginAgain(dead *directory) bool {
 			return false
 		case <-timer.C:
 		}
-		number, _, err := newest(s.opts.FS, s.opts.Dir)
+		number, err := s.nextNumber()
 		if err == nil {
-			err = s.begin(number+1, s.mirror(dead))
+			err = s.begin(number, s.mirror(dead))
 		}
 		if err == nil {
-			s.tidy(number + 1)
+			s.tidy(number)
 			return true
 		}
 		s.log.Warn("store: no fresh directory yet", "err", err, "next", min(2*delay, reopenMost))
 	}
+}
+
+// nextNumber returns a number for a directory that was never used.
+func (s *Store) nextNumber() (uint32, error) {
+	if err := s.acquire(); err != nil {
+		return 0, err
+	}
+	number, _, err := newest(s.opts.FS, s.opts.Dir)
+	return number + 1, err
 }
 
 // mirror returns what the store keeps in memory of its directory, and the

@@ -88,6 +88,40 @@ func TestTheBallastOutlivesAFullDisk(t *testing.T) {
 	eventually(t, "it is well again", state(s, stateOK, ""))
 }
 
+func TestAStoreThatOpensOnABrokenDiskIsDeadUntilItWorks(t *testing.T) {
+	for name, rule := range map[string]func(errorfs.Op) error{
+		"nothing can be written":        failing(syscall.ENOSPC, ""),
+		"the disk is read-only":         failing(syscall.EROFS, ""),
+		"the MANIFEST cannot be synced": failing(syscall.EIO, "MANIFEST", syncs()...),
+		"the WAL cannot be made":        failing(syscall.EIO, ".log", errorfs.OpCreate),
+		"nothing can be read":           func(op errorfs.Op) error { return map[bool]error{true: syscall.EIO}[op.Kind == errorfs.OpList] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f faults
+			f.on(rule)
+			disk := vfs.NewMem()
+			s := openOn(t, f.over(disk), testDir)
+			if err := state(s, stateDead, "")(); err != nil {
+				t.Error(err)
+			}
+			if err := invalidate(t, s, "dead", s.Position()+1); !errors.Is(err, registry.ErrNotDurable) {
+				t.Errorf("Append: %v, want registry.ErrNotDurable", err)
+			}
+			dead := s.Position() + 1
+			f.off()
+			eventually(t, "it has a directory", state(s, stateOK, ""))
+			if err := errors.Join(invalidate(t, s, "after", dead+1), tryPut(t, s, testEntry("a", dead+2, 10)), s.Close()); err != nil {
+				t.Errorf("writing once the disk works: %v", err)
+			}
+			again := openOn(t, disk, testDir)
+			mustRaise(t, again, map[string]uint64{"dead": dead, "after": dead + 1})
+			if e, err := getName(t, again, "a"); e == nil || err != nil || again.Node() != s.Node() {
+				t.Errorf("after a restart: %v, %v, node %x; want the entry, and %x", e, err, again.Node(), s.Node())
+			}
+		})
+	}
+}
+
 // A gate holds operations up while it is shut.
 type gate struct {
 	mu   sync.Mutex
