@@ -32,3 +32,10 @@ func Forget(c *Cache, keys, wide int) {
 	defer c.order.Unlock()
 	c.gens.mostKeys, c.gens.mostWide = keys, wide
 }
+
+// Generations returns how many tags and prefixes there are generations of.
+func Generations(c *Cache) int {
+	c.order.Lock()
+	defer c.order.Unlock()
+	return len(c.gens.tags) + len(c.gens.prefixes)
+}
