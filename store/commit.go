@@ -161,7 +161,8 @@ func (s *Store) commitLoop(d *directory) {
 	defer close(d.done)
 	defer func() {
 		if p := recover(); p != nil {
-			s.die(d, fmt.Errorf("commit: %v\n%s", p, debug.Stack()))
+			s.log.Error("store: a commit ended in a panic", "panic", p, "stack", string(debug.Stack()))
+			s.die(d, fmt.Errorf("commit: %v", p))
 		}
 	}()
 	r := newRound(s, d)

@@ -98,7 +98,8 @@ func confirm(e *registry.Stored, c *registry.Confirmed) {
 func (s *Store) guard(d *directory, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", errDead, p)
-		s.die(d, fmt.Errorf("read: %v\n%s", p, debug.Stack()))
+		s.log.Error("store: a read ended in a panic", "panic", p, "stack", string(debug.Stack()))
+		s.die(d, fmt.Errorf("read: %v", p))
 	}
 	switch {
 	case *err == nil:

@@ -268,7 +268,6 @@ func (s *Store) use(d *directory, c contents) {
 		old.queue = nil
 	}
 	s.mu.Unlock()
-	d.wake <- struct{}{}
 	go s.commitLoop(d)
 	if !d.alive() {
 		s.mourn(d)

@@ -134,7 +134,7 @@ func (r *round) finish() {
 		c.index = max(r.s.indexIn(clockAhead), r.index)
 		r.mergeNumber(numberClock, c.index)
 	}
-	if wall := r.s.Now(); r.sync && wall > c.wall {
+	if wall := r.s.Now(); wall > c.wall {
 		c.wall = wall
 		r.mergeNumber(numberWall, uint64(wall))
 	}

@@ -68,10 +68,11 @@ type directory struct {
 	db     *pebble.DB
 	epoch  uint64 // of the invalidations appended while it is in use
 
-	once   sync.Once
-	reason error         // why it died; set before dead is closed
-	dead   chan struct{} // closed at its death
-	done   chan struct{} // closed when its committer has ended
+	once    sync.Once
+	reason  error         // why it died; set before dead is closed
+	dead    chan struct{} // closed at its death
+	mourned atomic.Bool   // it was in use, and another is to be begun
+	done    chan struct{} // closed when its committer has ended
 
 	queue  []*op         // what waits to be committed; Store.mu protects it
 	ending bool          // nothing more is queued; Store.mu protects it
@@ -113,6 +114,9 @@ func (s *Store) die(d *directory, reason error) {
 // mourn has a fresh directory begun, in time, in place of the one in use; nil:
 // there is none.
 func (s *Store) mourn(d *directory) {
+	if d != nil && d.mourned.Swap(true) {
+		return
+	}
 	s.stats.deaths.Add(1)
 	select {
 	case s.deaths <- d:
