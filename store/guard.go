@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,9 @@ type guardFS struct {
 	unchecked vfs.FS    // the same without
 	died      func(error)
 	armed     atomic.Bool // while a directory opens, errors are returned and end that
-	closed    atomic.Bool // its lock is given back
+
+	removing sync.RWMutex // held to read while a file is removed; protects closed
+	closed   bool         // its lock is given back
 }
 
 const tableErrorPause = 200 * time.Millisecond
@@ -61,19 +64,30 @@ type guardLock struct {
 }
 
 func (l *guardLock) Close() error {
-	l.g.closed.Store(true)
+	l.g.removing.Lock()
+	l.g.closed = true
+	l.g.removing.Unlock()
 	return errors.Join(l.Closer.Close(), l.g.monitor.Close())
 }
 
 // Remove takes the way without checks once they ended: it would begin them anew.
 func (g *guardFS) Remove(name string) error {
-	if g.closed.Load() {
+	g.removing.RLock()
+	defer g.removing.RUnlock()
+	if g.closed {
 		return g.unchecked.Remove(name)
 	}
 	return g.FS.Remove(name)
 }
 
+// Create makes the name of a MANIFEST durable before the marker that says that
+// it is in force: Pebble syncs both at once, and a crash may leave the marker.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
+		if err := syncDir(g.FS, g.PathDir(name)); err != nil {
+			return nil, g.failed("fsync", name, err)
+		}
+	}
 	f, err := g.FS.Create(name, c)
 	return g.file(f, name, g.failed("create", name, err))
 }
