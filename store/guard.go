@@ -19,14 +19,14 @@ import (
 // is dead. Tables may fail: Pebble tries again at once and for ever, so each
 // error is held back for a while.
 type guardFS struct {
-	vfs.FS              // with health checks
-	monitor   io.Closer // of the health checks
-	unchecked vfs.FS    // the same without
-	died      func(error)
-	armed     atomic.Bool // while a directory opens, errors are returned and end that
+	vfs.FS              // without health checks
+	checked vfs.FS      // the same with them
+	monitor io.Closer   // of the health checks
+	died    func(error) // see hooks
+	armed   atomic.Bool // while a directory opens, errors are returned and end that
 
-	removing sync.RWMutex // held to read while a file is removed; protects closed
-	closed   bool         // its lock is given back
+	mu     sync.RWMutex // held for reading while checked is used, but not its files
+	closed bool         // its lock is given back: checks would go on for ever
 }
 
 const tableErrorPause = 200 * time.Millisecond
@@ -48,6 +48,16 @@ func (g *guardFS) failed(op, name string, err error) error {
 
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
 
+// timed calls op with the FS that has health checks, as long as those last.
+func (g *guardFS) timed(op func(fs vfs.FS) error) error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return op(g.FS)
+	}
+	return op(g.checked)
+}
+
 // Lock returns a lock whose end, the last but clean-up in the life of a
 // directory, is the end of the health checks too.
 func (g *guardFS) Lock(name string) (io.Closer, error) {
@@ -64,37 +74,24 @@ type guardLock struct {
 }
 
 func (l *guardLock) Close() error {
-	l.g.removing.Lock()
+	l.g.mu.Lock()
 	l.g.closed = true
-	l.g.removing.Unlock()
+	l.g.mu.Unlock()
 	return errors.Join(l.Closer.Close(), l.g.monitor.Close())
 }
 
-// Remove takes the way without checks once they ended: it would begin them anew.
-func (g *guardFS) Remove(name string) error {
-	g.removing.RLock()
-	defer g.removing.RUnlock()
-	if g.closed {
-		return g.unchecked.Remove(name)
-	}
-	return g.FS.Remove(name)
-}
-
-// Create makes the name of a MANIFEST durable before the marker that says that
-// it is in force: Pebble syncs both at once, and a crash may leave the marker.
-func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
-		if err := syncDir(g.FS, g.PathDir(name)); err != nil {
-			return nil, g.failed("fsync", name, err)
-		}
-	}
-	f, err := g.FS.Create(name, c)
+func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	err = g.timed(func(fs vfs.FS) error { f, err = fs.Create(name, c); return err })
 	return g.file(f, name, g.failed("create", name, err))
 }
 
-func (g *guardFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := g.FS.ReuseForWrite(oldname, newname, c)
+func (g *guardFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	err = g.timed(func(fs vfs.FS) error { f, err = fs.ReuseForWrite(oldname, newname, c); return err })
 	return g.file(f, newname, g.failed("reuse", newname, err))
+}
+
+func (g *guardFS) Remove(name string) error {
+	return g.timed(func(fs vfs.FS) error { return fs.Remove(name) })
 }
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {

@@ -158,7 +158,7 @@ func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (
 		}
 		h.slow(i.Duration, i.OpType.String()+" of "+fs.PathBase(i.Path))
 	})
-	guard := &guardFS{FS: checked, monitor: monitor, unchecked: unchecked, died: h.died}
+	guard := &guardFS{FS: unchecked, checked: checked, monitor: monitor, died: h.died}
 	defer func() {
 		if err != nil {
 			monitor.Close()

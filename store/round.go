@@ -17,6 +17,7 @@ type committed struct {
 	index     uint64 // reserved: none above it was given
 	wall      int64  // the newest reading kept
 	entries   atomic.Int64
+	unsynced  atomic.Bool // the newest batch was not synced
 	journal   journal
 }
 
@@ -157,6 +158,7 @@ func (r *round) write() error {
 		if err := r.d.db.Apply(r.batch, durability); err != nil {
 			return err
 		}
+		r.d.unsynced.Store(!r.sync)
 	}
 	r.d.entries.Store(max(r.d.entries.Load()+r.entries, 0))
 	r.d.journal.publish()
