@@ -1,0 +1,228 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk mounts a file system of so many bytes until the test ends, or
+// skips it.
+func smallDisk(t *testing.T, bytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("edgecache-e2e", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
+		t.Skip("no small file system here to fill, mounting one needs root: ", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// room returns the bytes that are free on a file system.
+func room(t *testing.T, dir string) int64 {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	return int64(s.Bavail) * s.Bsize
+}
+
+// A filler takes room on a file system, as another program would.
+type filler struct {
+	t    *testing.T
+	file *os.File
+	size int64
+}
+
+func newFiller(t *testing.T, dir string) *filler {
+	t.Helper()
+	file, err := os.Create(filepath.Join(dir, "of-another-program"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return &filler{t: t, file: file}
+}
+
+// leave takes all room but so many bytes.
+func (f *filler) leave(bytes int64) {
+	f.t.Helper()
+	block := make([]byte, 4096)
+	for room(f.t, filepath.Dir(f.file.Name())) > bytes {
+		n, err := f.file.WriteAt(block, f.size)
+		f.size += int64(n)
+		if errors.Is(err, syscall.ENOSPC) {
+			return
+		}
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// free gives everything back.
+func (f *filler) free() {
+	f.t.Helper()
+	if err := f.file.Truncate(0); err != nil {
+		f.t.Fatal(err)
+	}
+	f.size = 0
+}
+
+// hit expects a fresh answer from memory.
+func (n *node) hit(name string) {
+	n.t.Helper()
+	asked := time.Now()
+	a := n.get("/v1/services/" + name)
+	if took := time.Since(asked); a.status != http.StatusOK || a.Stale || took > 5*time.Second {
+		n.t.Errorf("%s, which is in memory: %v after %s", name, a, took)
+	}
+}
+
+// degraded returns what the node says is wrong with it; it must be ready.
+func (n *node) degraded() string {
+	n.t.Helper()
+	a := n.get("/readyz")
+	if a.status != http.StatusOK {
+		n.t.Errorf("readyz: %v", a)
+	}
+	return strings.Join(a.Degraded, "; ")
+}
+
+func TestAFullDisk(t *testing.T) {
+	t.Parallel()
+	const size = 192 << 20
+	disk := smallDisk(t, size)
+	f := newFiller(t, disk)
+	l := newLedger(t)
+	dataDir := filepath.Join(disk, "data")
+	n := start(t, l.ledgers(), "--set", "node.data_dir="+dataDir)
+	all := names(10)
+	n.fills(all)
+	n.invalidates(object{"services": []object{{"name": "l0-0"}}, "mode": "hard"})
+	n.fills(all)
+
+	f.leave(size / 50) // less than store.min_free
+	n.awaitStored("the store is full", func(d *diskState) bool { return d.State == "full" })
+	if said := n.degraded(); !strings.Contains(said, "full") {
+		t.Errorf("degraded: %q, and the disk is full", said)
+	}
+	for _, name := range all[1:] {
+		n.hit(name)
+	}
+	if a := n.get("/v1/services/l0-new"); a.status != 200 || a.Stale {
+		t.Errorf("a new name while the disk is full: %v", a)
+	}
+	n.invalidates(object{"services": []object{{"name": "l0-1"}}, "mode": "hard"})
+
+	refused := 0
+	for i := 0; refused == 0; i++ {
+		if i == 20_000 {
+			t.Fatal("20 000 invalidations on a disk without room were acknowledged")
+		}
+		f.leave(0)
+		name := all[10+i%30]
+		switch a := n.ask(http.MethodPost, "/v1/invalidate", text(object{"services": []object{{"name": name}}, "mode": "hard"})); {
+		case a.status == http.StatusServiceUnavailable && a.Type == "urn:edgecache:not-durable":
+			refused++
+		case a.status != http.StatusOK:
+			t.Fatalf("invalidation %d on a disk without room: %v", i, a)
+		}
+	}
+	f.leave(0)
+	for _, name := range all[2:] {
+		if a := n.get("/v1/services/" + name); a.status != 200 || a.Stale {
+			t.Errorf("%s on a disk without room: %v", name, a)
+		}
+	}
+	if said := n.degraded(); !strings.Contains(said, "store") {
+		t.Errorf("degraded: %q, and nothing can be written", said)
+	}
+	if a := n.ask(http.MethodPost, "/v1/invalidate", text(object{"services": []object{{"name": "r1-9"}}})); a.status != http.StatusServiceUnavailable {
+		t.Errorf("an invalidation on a disk without room: %v", a)
+	}
+
+	f.free()
+	n.awaitStored("the store is well", func(d *diskState) bool { return d.State == "ok" })
+	n.awaits("nothing is degraded", "/readyz", func(a *answer) bool { return a.status == 200 && len(a.Degraded) == 0 })
+	newest := l.last()
+	n.invalidates(object{"all": true, "mode": "hard"})
+	n.fills(all)
+
+	n.kill()
+	l.down()
+	n = n.again()
+	for _, name := range all {
+		question{l, name, newest, newest}.fromDisk(n, 2*time.Second)
+	}
+}
+
+// Entries beyond store.max_bytes go, the oldest first; invalidations stay.
+func TestTheStoreKeepsItsBound(t *testing.T) {
+	t.Parallel()
+	const (
+		bound   = 16 << 20 // the least that can be set
+		slack   = 64 << 20 // what may be under way
+		entries = 8000     // of 8 KiB: four times as much
+	)
+	l := newLedger(t)
+	l.padding = 8 << 10
+	n := startAt(t, shipped(t), configure(t, l.ledgers()), "--set", "store.max_bytes=16MiB", "--set", "cache.memory=8MiB")
+	name := func(i int) string { return fmt.Sprintf("l-%05d", i) }
+	invalidations, most := 0, int64(0)
+	for i := range entries {
+		if a := n.get("/v1/services/" + name(i)); a.status != 200 {
+			t.Fatalf("%s: %v", name(i), a)
+		}
+		if i%100 == 0 {
+			n.invalidates(object{"services": []object{{"name": fmt.Sprintf("l-gone-%d", i)}}, "mode": "hard"})
+			invalidations++
+			most = max(most, usage(t, n.dataDir()))
+		}
+	}
+	if most > bound+slack {
+		t.Errorf("the directory grew to %d bytes, with max_bytes %d", most, bound)
+	}
+	newest := l.last()
+	n.invalidates(object{"services": []object{{"name": name(entries - 1)}}, "mode": "hard"})
+	n.awaitStored("the store is within its bound", func(d *diskState) bool {
+		return d.State == "ok" && d.Bytes <= bound && d.Limit == bound && d.Journal > invalidations
+	})
+	held := n.stored()
+	if held.Entries < 100 || held.Entries > bound/(8<<10) {
+		t.Errorf("%d entries of 8 KiB are left: %+v", held.Entries, *held)
+	}
+	n.kill()
+	l.down()
+	n = n.again()
+	if journal := n.stored().Journal; journal <= invalidations {
+		t.Errorf("%d invalidations are kept, of %d", journal, invalidations+1)
+	}
+	served := [4]int{} // by quarter, the oldest first
+	for i := range entries - 1 {
+		a, _, err := question{l, name(i), newest, -1}.put(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.status == 200 {
+			served[4*i/entries]++
+		}
+	}
+	if served[0] > 0 || served[3] == 0 {
+		t.Errorf("of each quarter, the oldest first, %v are left", served)
+	}
+	if a := n.get("/v1/services/" + name(entries-1)); a.status != http.StatusBadGateway {
+		t.Errorf("invalidated: %v", a)
+	}
+}
