@@ -131,9 +131,9 @@ func (b *batch) add(w *write, at reading) {
 	switch {
 	case w.entry == nil:
 		b.del = append(b.del, w.key)
-	case w.entry.saved.Load() == b.directory:
+	case w.entry.saved.Load() == b.directory && at.cache-time.Duration(w.entry.savedAt.Load()) < w.entry.sie:
 		b.confirm = append(b.confirm, at.confirmation(w.entry, w.base))
-	default:
+	default: // it is not there, or expired there and may be gone
 		b.put = append(b.put, at.stored(w.entry, w.base))
 	}
 }
