@@ -80,7 +80,14 @@ func (l *guardLock) Close() error {
 	return errors.Join(l.Closer.Close(), l.g.monitor.Close())
 }
 
+// Create makes the name of a MANIFEST durable before the marker that says that
+// it is in force: Pebble syncs both at once, and a crash may leave the marker.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.manifest.") {
+		if err := syncDir(g.FS, g.PathDir(name)); err != nil {
+			return nil, g.failed("fsync", name, err)
+		}
+	}
 	err = g.timed(func(fs vfs.FS) error { f, err = fs.Create(name, c); return err })
 	return g.file(f, name, g.failed("create", name, err))
 }
