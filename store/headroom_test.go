@@ -9,7 +9,7 @@ import (
 
 const mib = 1 << 20
 
-// newTestHeadroom returns one over a file system of 10 GiB, of which 5 % are to
+// newTestHeadroom returns one over a file system of 1000 MiB, of which 5 % are to
 // be free and 100 MiB may be used.
 func newTestHeadroom(t *testing.T) (*headroom, *vfs.MemFS) {
 	t.Helper()
@@ -17,12 +17,12 @@ func newTestHeadroom(t *testing.T) (*headroom, *vfs.MemFS) {
 	if err := mem.MkdirAll(directoryPath("/data", 1), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	setFree(mem, 5000)
+	setFree(mem, 500)
 	return newHeadroom(Options{FS: mem, Dir: "/data", MaxBytes: 100 * mib, MinFree: 0.05}.withDefaults()), mem
 }
 
 func setFree(mem *vfs.MemFS, freeMiB uint64) {
-	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: freeMiB * mib, TotalBytes: 10_000 * mib, UsedBytes: (10_000 - freeMiB) * mib})
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: freeMiB * mib, TotalBytes: 1000 * mib, UsedBytes: (1000 - freeMiB) * mib})
 }
 
 func writeBytes(t *testing.T, mem *vfs.MemFS, n int) {
@@ -35,11 +35,11 @@ func writeBytes(t *testing.T, mem *vfs.MemFS, n int) {
 func TestADiskIsFullBelowMinFreeAndForAMarginAbove(t *testing.T) {
 	h, mem := newTestHeadroom(t)
 	for _, c := range []struct {
-		free   uint64 // MiB; min_free is 500
+		free   uint64 // MiB; min_free is 50
 		full   bool
 		excess bool
 	}{
-		{600, false, false}, {540, false, true}, {499, true, true}, {520, true, true}, {549, true, true}, {551, false, false}, {501, false, true},
+		{60, false, false}, {54, false, true}, {49, true, true}, {52, true, true}, {54, true, true}, {56, false, false}, {51, false, true},
 	} {
 		setFree(mem, c.free)
 		h.check(1)
@@ -88,21 +88,21 @@ func TestTheBallastGoesWhenTheDiskIsFullAndComesBack(t *testing.T) {
 		return info.Size()
 	}
 	h.check(1)
-	if got := ballast(); got != 64*mib {
-		t.Fatalf("ballast of %d bytes, want 64 MiB", got)
+	if got := ballast(); got != 10*mib {
+		t.Fatalf("ballast of %d bytes, want 10 MiB", got)
 	}
 	h.diskFull()
 	if ballast() != 0 || h.full() == "" {
 		t.Errorf("after ENOSPC: ballast %d, full %q; want none, and full at once", ballast(), h.full())
 	}
-	setFree(mem, 10)
+	setFree(mem, 1)
 	h.check(1)
 	if ballast() != 0 || h.full() == "" {
-		t.Errorf("with 10 MiB free: ballast %d, full %q; want none, and full", ballast(), h.full())
+		t.Errorf("with 1 MiB free: ballast %d, full %q; want none, and full", ballast(), h.full())
 	}
-	setFree(mem, 5000)
+	setFree(mem, 500)
 	h.check(1)
-	if ballast() != 64*mib || h.full() != "" {
+	if ballast() != 10*mib || h.full() != "" {
 		t.Errorf("with space again: ballast %d, full %q; want it back", ballast(), h.full())
 	}
 }

@@ -98,7 +98,7 @@ func (s *Store) deleteMarks(d *directory, list []orphan) error {
 			if r.d != d {
 				return errDirectory
 			}
-			for began := time.Now(); len(list) > 0 && time.Since(began) < sweepHold; list = list[1:] {
+			for began, first := time.Now(), true; len(list) > 0 && (first || time.Since(began) < sweepHold); list, first = list[1:], false {
 				o := list[0]
 				var p positions
 				if err := getMark(r.d.db, o.key, &p); err != nil {

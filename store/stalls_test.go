@@ -23,7 +23,7 @@ import (
 func TestADiskThatIsFullKeepsEntriesOutAndInvalidationsIn(t *testing.T) {
 	var f faults
 	disk := vfs.NewMem()
-	setFree(disk, 5000)
+	setFree(disk, 500)
 	s := openOn(t, f.over(disk), testDir)
 	if err := tryPut(t, s, testEntry("a", 1, 10)); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestADiskThatIsFullKeepsEntriesOutAndInvalidationsIn(t *testing.T) {
 		t.Errorf("Get from a full disk: %v", err)
 	}
 	f.off()
-	setFree(disk, 5000)
+	setFree(disk, 500)
 	eventually(t, "it takes entries again", func() error { return errors.Join(state(s, stateOK, "")(), tryPut(t, s, testEntry("b", 11, 10))) })
 	if s.Directory() != 1 {
 		t.Errorf("directory %d, want 1: nothing of it broke", s.Directory())
@@ -64,7 +64,7 @@ func TestADiskThatIsFullKeepsEntriesOutAndInvalidationsIn(t *testing.T) {
 func TestTheBallastOutlivesAFullDisk(t *testing.T) {
 	var f faults
 	disk := vfs.NewMem()
-	setFree(disk, 5000)
+	setFree(disk, 500)
 	s := openOn(t, f.over(disk), testDir)
 	ballast := func() error { _, err := disk.Stat(testDir + "/" + ballastName); return err }
 	eventually(t, "there is a ballast", ballast)

@@ -225,7 +225,7 @@ func (r *round) sweepEntries(upper []byte, enough uint64) (n int, gone uint64, e
 	defer func() { err = errors.Join(err, it.Close()) }()
 	var first, last []byte
 	var moved [][]byte
-	for ok := it.First(); ok && n < sweepStep && gone < enough && time.Since(began) < sweepHold; ok = it.Next() {
+	for ok := it.First(); ok && n < sweepStep && gone < enough && (n == 0 || time.Since(began) < sweepHold); ok = it.Next() {
 		n++
 		if first == nil {
 			first = append(first, it.Key()...)
