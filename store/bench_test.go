@@ -57,12 +57,12 @@ func batchOf(from, n int) (put []*registry.Stored) {
 
 func sized(n, document int) *registry.Stored {
 	e := stored(fmt.Sprintf("team-%d/service-%d", n%100, n), fmt.Sprint(n), uint64(n), uint64(n))
-	rec := *e.Record.WithIndex(uint64(n))
-	rec.Document = make([]byte, document)
+	rec := &registry.Record{Key: e.Key, Kind: e.Record.Kind, Instances: e.Record.Instances, Wishes: registry.NoWishes, Document: make([]byte, document)}
 	for i := range rec.Document {
 		rec.Document[i] = "abcdefghijklmnopqrstuvwxyz0123456789"[(n*31+i*i)%36]
 	}
-	e.Record = &rec
+	rec.Seal(uint64(n))
+	e.Record = rec
 	return e
 }
 
