@@ -40,6 +40,8 @@ type headroom struct {
 	min float64 // share of the file system that must be free
 	log *slog.Logger
 
+	failing rarely // to log
+
 	mu      sync.Mutex // protects the fields below; never held over a call of fs
 	used    uint64     // bytes of the directory in use
 	usage   vfs.DiskUsage
@@ -55,14 +57,18 @@ func newHeadroom(o Options) *headroom {
 // diskFull is told that a write failed for want of space, and gives the ballast up.
 func (h *headroom) diskFull() {
 	h.mu.Lock()
+	news := h.reason == ""
 	h.noSpace, h.ballast = true, false
 	h.reason = "no space left on the disk"
 	h.mu.Unlock()
-	if err := h.fs.Remove(h.ballastPath()); err != nil && !isNotExist(err) {
+	switch err := h.fs.Remove(h.ballastPath()); {
+	case err == nil:
+		h.log.Warn("store: the disk is full, its ballast is given up", "dir", h.dir)
+	case news && isNotExist(err):
+		h.log.Warn("store: the disk is full", "dir", h.dir)
+	case !isNotExist(err) && h.failing.now():
 		h.log.Warn("store: the disk is full, and its ballast cannot be given up", "err", err)
-		return
 	}
-	h.log.Warn("store: the disk is full, its ballast is given up", "dir", h.dir)
 }
 
 // check measures, decides whether the disk is full, and makes the ballast
@@ -73,7 +79,7 @@ func (h *headroom) check(number uint32) {
 		used = directoryBytes(h.fs, directoryPath(h.dir, number))
 	}
 	usage, err := h.fs.GetDiskUsage(h.dir)
-	if err != nil && !errors.Is(err, vfs.ErrUnsupported) {
+	if err != nil && !errors.Is(err, vfs.ErrUnsupported) && h.failing.now() {
 		h.log.Warn("store: the free space of the disk is not known", "err", err)
 	}
 	if err != nil {

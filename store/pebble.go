@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,7 +82,7 @@ func engineOptions(fs vfs.FS, m *pebble.Merger, most registry.Size) *pebble.Opti
 	o.TargetFileSizes[0] = int64(within(1024, 32<<10, 2<<20))
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most names have no mark and no confirmation: 1 % are looked for in vain
-		o.Levels[i].BlockSize = 16 << 10                  // entries have about 1 KiB: fewer blocks, smaller indexes, better compression
+		o.Levels[i].BlockSize = 8 << 10                   // some entries each; of a corrupt block Pebble tries all single bits, in square time
 	}
 	// Snappy or MinLZ: documents halve at hundreds of MB/s.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
@@ -239,12 +240,16 @@ func closePebble(db *pebble.DB) error {
 
 func listener(log engineLogger, h hooks) *pebble.EventListener {
 	count := func(n *atomic.Uint64) { n.Add(1) }
+	var failing rarely
 	if h.counters == nil {
 		h.counters = new(engineCounters)
 	}
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			count(&h.counters.background)
+			if !failing.now() {
+				return
+			}
 			log.log.Warn("store: a flush or compaction failed, it is tried again", "err", plain{err})
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
@@ -263,6 +268,24 @@ func listener(log engineLogger, h hooks) *pebble.EventListener {
 			log.log.Error("store: misuse of the engine", "kind", i.Kind.String(), "info", i.ExtraInfo)
 		},
 	}
+}
+
+// rarely is true now and then, for what would fill the log.
+type rarely struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+const rarelyEvery = 10 * time.Second
+
+func (r *rarely) now() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Now().Before(r.next) {
+		return false
+	}
+	r.next = time.Now().Add(rarelyEvery)
+	return true
 }
 
 // plain is an error of Pebble's without the stacks that it prints in logs.
