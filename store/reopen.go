@@ -210,12 +210,8 @@ func (s *Store) reopen() {
 // beginAgain tries to begin a directory until it succeeds or the store is closed.
 func (s *Store) beginAgain(dead *directory) bool {
 	for delay := s.opts.Reopen; ; delay = min(2*delay, max(reopenMost, s.opts.Reopen)) {
-		timer := time.NewTimer(delay)
-		select {
-		case <-s.ctx.Done():
-			timer.Stop()
+		if !s.await(delay) {
 			return false
-		case <-timer.C:
 		}
 		number, err := s.nextNumber()
 		if err == nil {
@@ -226,6 +222,21 @@ func (s *Store) beginAgain(dead *directory) bool {
 			return true
 		}
 		s.log.Warn("store: no fresh directory yet", "err", err, "next", min(2*delay, reopenMost))
+	}
+}
+
+// await waits before the next try, but not longer than a full disk is full. It
+// reports whether the store is still open.
+func (s *Store) await(delay time.Duration) bool {
+	full := s.room.full() != ""
+	for until := s.elapsed() + delay; ; {
+		left := until - s.elapsed()
+		if left <= 0 || full && s.room.full() == "" {
+			return s.ctx.Err() == nil
+		}
+		if !s.rest(min(left, roomEvery)) {
+			return false
+		}
 	}
 }
 
