@@ -238,7 +238,8 @@ func (s *Store) adopt(c contents) {
 	}
 	s.position = max(c.numbers[numberPosition], 1)
 	s.clock = registry.NewClock(s.wall, c.numbers[numberClock])
-	s.base = max(s.wall().UnixMilli(), int64(c.numbers[numberWall]))
+	// As of s.start: what opening took is counted from there, and not twice.
+	s.base = max(s.wall().Add(-time.Since(s.start)).UnixMilli(), int64(c.numbers[numberWall]))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for wide, p := range c.generations {
