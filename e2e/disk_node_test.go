@@ -156,13 +156,19 @@ func tagsOf(name string) []string {
 
 // noise returns so many letters and digits at random.
 func noise(n int) string {
+	at := rand.N(len(static()) - n)
+	return static()[at : at+n]
+}
+
+// static is what noise is a part of.
+var static = sync.OnceValue(func() string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-	b := make([]byte, n)
+	b := make([]byte, 4<<20)
 	for i := range b {
 		b[i] = letters[rand.N(len(letters))]
 	}
 	return string(b)
-}
+})
 
 // number returns which of a ledger's answers this one is made of.
 func (a *answer) number() (int, error) {
@@ -208,10 +214,16 @@ func (n *node) fills(names []string) {
 	n.awaitWritten(len(names))
 }
 
-// awaitWritten waits until so many entries, all that were looked up, are on disk.
+// awaitWritten waits until what was looked up is on disk, at least so many
+// entries.
 func (n *node) awaitWritten(entries int) {
 	n.t.Helper()
-	n.awaitStored("all are on disk", func(d *diskState) bool { return d.Entries >= entries })
+	eventually(n.t, "all are on disk", func() error {
+		if wait, d := n.metric("edgecache_cache_disk_pending"), n.stored(); wait > 0 || d.Entries < entries {
+			return fmt.Errorf("%v wait, and the store is %+v", wait, *d)
+		}
+		return nil
+	})
 	<-time.After(writing)
 }
 
