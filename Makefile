@@ -1,9 +1,11 @@
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
+FOR       ?= 60s
+SEED      ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench compare peers clean
+.PHONY: help build run test lint fuzz torture bench compare peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +24,9 @@ lint: ## vet, staticcheck, gofmt, tidy go.mod, known vulnerabilities
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	scripts/fuzz $(FUZZTIME)
+
+torture: ## crash, starve and damage disks under nodes for FOR (60s); SEED=… repeats what one did
+	go test ./torture -count=1 -v -timeout 24h -for=$(FOR) -seed=$(SEED)
 
 bench: ## run the micro benchmarks, each for BENCHTIME (1s); output is for benchstat
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...

@@ -134,7 +134,7 @@ func (e *engine) do(d *deed, total map[string]int) error {
 	case bad != "":
 		return errors.New(bad)
 	case must && err != nil && e.witness.has(d.name):
-		return fmt.Errorf("Lookup(%s) = %w, though the registry's last answer may still be served", d.name, err)
+		return fmt.Errorf("Lookup(%s) = %w, though the registry's last answer may still be served; %s", d.name, err, e.node.holds(d.name))
 	}
 	return nil
 }

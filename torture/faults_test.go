@@ -57,9 +57,11 @@ type faulty struct {
 	said    *said
 	witness *witness
 	node    *node
+	id      uint64 // of the node
 	log     lockedBuffer
 	deaths  int
 	wounded bool // a directory could not be read at a start
+	lost    bool // a file was lost, of which nothing tells what was in it
 	acks    []acknowledgement
 	steps   []string
 }
@@ -98,10 +100,16 @@ func (f *faulty) start() error {
 			keepLogIn(o, &f.log)
 		}}
 	n, err := u.start()
-	if err == nil {
-		f.node = n
+	if err != nil {
+		return err
 	}
-	return err
+	f.node = n
+	if id := n.store.Node(); id != f.id {
+		f.note("node %x", id)
+		f.id = id
+		f.witness.forget() // with the node's id, its numbers were lost
+	}
+	return nil
 }
 
 // stop stops the node, or kills it: then what was not synced may be gone.
@@ -146,80 +154,6 @@ func (f *faulty) run() error {
 	return f.afterwards()
 }
 
-// suffer lives with a fault for a while.
-func (f *faulty) suffer(kind fault) error {
-	kind.one = pick(f.r.rng, []int{1, 1, 3, 20})
-	f.note("fault: %s, one of %d", kind.name, kind.one)
-	before := f.inj.hits.Load()
-	f.inj.begin(kind)
-	err := f.live(10 + f.r.rng.IntN(50))
-	if err == nil && kind.err != nil && f.r.rng.IntN(3) == 0 {
-		err = f.restart()
-	}
-	f.inj.heal()
-	f.note("healed")
-	summary.add(f.r.test, kind.name, tally{runs: 1, faults: int(f.inj.hits.Load() - before)})
-	if err != nil {
-		return err
-	}
-	return f.recover()
-}
-
-// restart starts the node anew on a disk that fails: it comes up all the same.
-func (f *faulty) restart() error {
-	f.note("restart with the fault")
-	f.wounded = true
-	if err := f.stop(true); err != nil {
-		return err
-	}
-	if err := f.start(); err != nil {
-		return fmt.Errorf("a disk that fails keeps the node from starting: %w", err)
-	}
-	return f.live(10)
-}
-
-// recover waits until the store works again, unless it gave up for good.
-func (f *faulty) recover() error {
-	end := time.Now().Add(time.Minute)
-	for {
-		st := f.node.store.Stats()
-		list := f.node.store.Degraded()
-		if len(list) == 0 || st.Deaths > 5 {
-			f.note("recovered: directory %d, deaths %d, degraded %q", f.node.store.Directory(), st.Deaths, list)
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("a minute after its disk was healed the store is degraded: %q", list)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// damage damages a file while the node is down.
-func (f *faulty) damage(kind string) error {
-	if err := f.stop(f.r.rng.IntN(2) == 0); err != nil {
-		return err
-	}
-	what, err := wound(f.mem, kind, f.r.rng)
-	if err != nil {
-		return err
-	}
-	f.note("%s: %s", kind, what)
-	if what != "" {
-		f.wounded = true
-		summary.add(f.r.test, kind, tally{runs: 1, faults: 1})
-	}
-	if err := f.start(); err != nil {
-		return fmt.Errorf("%s keeps the node from starting: %w", what, err)
-	}
-	f.said.setDown(true)
-	if err := f.lookAtAll(); err != nil {
-		return err
-	}
-	f.said.setDown(false)
-	return f.recover()
-}
-
 // live lets so many things happen.
 func (f *faulty) live(n int) error {
 	for range n {
@@ -247,7 +181,7 @@ func (f *faulty) do(d *deed) error {
 	case bad != "":
 		return errors.New(bad)
 	case must && err != nil && f.witness.has(d.name):
-		return fmt.Errorf("Lookup(%s) = %w, though it is in memory", d.name, err)
+		return fmt.Errorf("Lookup(%s) = %w, though it is in memory; %s", d.name, err, f.node.holds(d.name))
 	}
 	return nil
 }
@@ -329,7 +263,7 @@ func (f *faulty) checkJournal() error {
 		return err
 	}
 	for _, a := range f.acks {
-		if !kept[a.inv.ID()] && !(f.wounded && raisedAll) {
+		if !kept[a.inv.ID()] && !(f.wounded && raisedAll) && !f.lost {
 			return fmt.Errorf("%s, acknowledged in directory %d, is not in the journal of directory %d", a.inv.ID(), a.directory, s.Directory())
 		}
 	}

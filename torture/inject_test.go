@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -101,15 +102,43 @@ func (i *injector) heal() {
 
 // wounds are the kinds of damage to files while no process uses them.
 var wounds = []string{"byte of a WAL flipped", "byte of a table flipped", "byte of the MANIFEST flipped",
-	"table lost", "MANIFEST lost", "WAL lost", "file cut short", "byte of any file flipped"}
+	"table lost", "MANIFEST lost", cutShort, "byte of any file flipped"}
 
-// wound damages a file of the newest directory. It returns what it did, "" if
-// there was nothing to damage.
-func wound(mem *vfs.MemFS, kind string, rng *rand.Rand) (string, error) {
-	var path string
+const cutShort = "other file cut short"
+
+// witnessed returns how many bytes of a WAL another part of it shows to have
+// been synced. Damage behind looks as if a crash had cut the WAL short.
+func witnessed(data []byte) int {
+	const block, header, synced = 32 << 10, 11, 19
+	most, number := 0, uint32(0)
+	for at := 0; at+synced <= len(data); {
+		if left := block - at%block; left < synced && data[at+6] == 0 {
+			at += left
+			continue
+		}
+		kind, log := data[at+6], binary.LittleEndian.Uint32(data[at+7:])
+		if kind < 5 || kind > 12 || number != 0 && log != number {
+			break
+		}
+		number = log
+		size := header
+		if kind > 8 {
+			most = max(most, int(binary.LittleEndian.Uint64(data[at+11:])))
+			size = synced
+		} else {
+			most = at
+		}
+		at += size + int(binary.LittleEndian.Uint16(data[at+4:]))
+	}
+	return min(most, len(data))
+}
+
+// filesFor returns the newest directory and those of its files that a kind of
+// damage may befall.
+func filesFor(mem *vfs.MemFS, kind string) (path string, files []string, err error) {
 	numbers, err := mem.List("data")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	slices.Sort(numbers)
 	for _, name := range numbers {
@@ -117,13 +146,15 @@ func wound(mem *vfs.MemFS, kind string, rng *rand.Rand) (string, error) {
 			path = mem.PathJoin("data", name)
 		}
 	}
-	files, err := mem.List(path)
-	if err != nil {
-		return "", err
+	if path == "" {
+		return "", nil, nil
 	}
+	files, err = mem.List(path)
 	slices.Sort(files)
-	files = slices.DeleteFunc(files, func(name string) bool {
+	return path, slices.DeleteFunc(files, func(name string) bool {
 		switch {
+		case kind == cutShort: // of a WAL or MANIFEST, it is what a crash leaves
+			return isLog(name) || isManifest(name)
 		case strings.Contains(kind, "WAL"):
 			return !isLog(name)
 		case strings.Contains(kind, "table"):
@@ -132,7 +163,16 @@ func wound(mem *vfs.MemFS, kind string, rng *rand.Rand) (string, error) {
 			return !strings.HasPrefix(name, "MANIFEST-")
 		}
 		return name == "LOCK"
-	})
+	}), err
+}
+
+// wound damages a file of the newest directory. It returns what it did, "" if
+// there was nothing to damage.
+func wound(mem *vfs.MemFS, kind string, rng *rand.Rand) (string, error) {
+	path, files, err := filesFor(mem, kind)
+	if err != nil {
+		return "", err
+	}
 	if len(files) == 0 {
 		return "", nil
 	}
@@ -144,8 +184,15 @@ func wound(mem *vfs.MemFS, kind string, rng *rand.Rand) (string, error) {
 	if err != nil || len(data) == 0 {
 		return "", err
 	}
-	at := rng.IntN(len(data))
-	if kind == "file cut short" {
+	most := len(data)
+	if isLog(file) {
+		most = witnessed(data)
+	}
+	if most == 0 {
+		return "", nil
+	}
+	at := rng.IntN(most)
+	if kind == cutShort {
 		return fmt.Sprintf("cut %s of %d bytes at %d", file, len(data), at), rewrite(mem, file, data[:at])
 	}
 	data[at] ^= 1 << rng.IntN(8)

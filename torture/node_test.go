@@ -116,6 +116,20 @@ func (n *node) invalidate(w *witness, inv *registry.Invalidation) error {
 	return err
 }
 
+// holds describes what the node has of a name, for people.
+func (n *node) holds(name string) string {
+	rows, _ := n.cache.Entries(registry.EntriesQuery{Prefix: name, Limit: 1})
+	s := fmt.Sprintf("listed %+v, stats %+v", rows, n.cache.Stats())
+	if n.store == nil {
+		return s
+	}
+	e, err := n.store.Get(registry.Key{Registry: "r", Name: name})
+	if e == nil {
+		return s + fmt.Sprintf(", disk: nothing, %v", err)
+	}
+	return s + ", disk: " + describe(e)
+}
+
 // A deed is what happens to a registry and its nodes next.
 type deed struct {
 	kind  string // put, remove, outage, invalidate, wait or lookup

@@ -132,7 +132,10 @@ func checkOpen(s *store.Store, h history, before numbers) (history, error) {
 	if d := s.Degraded(); len(d) > 0 {
 		return h, fmt.Errorf("degraded: %q", d)
 	}
-	if len(h.ops) > 0 && s.Directory() != 1 {
+	switch {
+	case len(h.ops) == 0:
+		return h, before.hold(s, h) // it may have been cut off while it was begun
+	case s.Directory() != 1:
 		return h, fmt.Errorf("a crash cost the directory: %d is in use", s.Directory())
 	}
 	seen, err := observe(s)
