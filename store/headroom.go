@@ -12,16 +12,20 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
-// What the disk tier may use, in shares of max_bytes and of the wanted free
-// space. Entries go before anything is full, so that it is full only while
-// they go too slowly. It is full before max_bytes is reached, since what is in
-// memory is still to be flushed and a compaction has its tables twice. And it
-// stays so for a margin, so that it does not change with every file.
+// What the disk tier may use. Entries go before anything is full, so that it is
+// full only while they go too slowly. It is full before max_bytes is reached,
+// since what is in memory is still to be flushed and a compaction has its tables
+// twice: for that, and so that it does not change with every file, there is a
+// slack.
 const (
-	evictAbove = 0.80 // of max_bytes: from here on entries go
-	evictUntil = 0.70
-	fullAbove  = 0.90 // from here on none is written
-	fullUntil  = 0.85
+	slackShare = 0.10 // of max_bytes, but
+	slackBytes = 16 << 20
+	slackMost  = 0.25
+
+	fullAbove  = 1.0 // slacks below max_bytes: from here on no entry is written
+	fullUntil  = 1.3
+	evictAbove = 1.5 // from here on entries go
+	evictUntil = 2.0
 	freeMargin = 1.10 // of the least free space: entries go below, and full ends above
 
 	ballastName  = "ballast"
@@ -106,7 +110,7 @@ func (h *headroom) judge(failed bool) string {
 	if h.usage.TotalBytes > 0 && h.min == 0 {
 		enough = 2 * h.ballastSize()
 	}
-	big := h.share() > fullAbove || h.reason != "" && h.share() > fullUntil
+	big := h.used > h.below(fullAbove) || h.reason != "" && h.used > h.below(fullUntil)
 	low := h.usage.TotalBytes > 0 && (h.usage.AvailBytes < least || (h.reason != "" || failed) && h.usage.AvailBytes < enough)
 	switch {
 	case big:
@@ -119,14 +123,17 @@ func (h *headroom) judge(failed bool) string {
 	return ""
 }
 
-// share returns the share of max_bytes that is used. h.mu must be held.
-func (h *headroom) share() float64 { return float64(h.used) / float64(h.max) }
+// below returns max_bytes less some slacks.
+func (h *headroom) below(slacks float64) uint64 {
+	slack := min(max(slackShare*float64(h.max), slackBytes), slackMost*float64(h.max))
+	return h.max - uint64(slacks*slack)
+}
 
 // soon returns when the next check is due: sooner if it may find the disk full.
 func (h *headroom) soon() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.share() > evictUntil/2 {
+	if h.used > h.below(evictUntil)/2 {
 		return roomSoon
 	}
 	return roomEvery
@@ -157,8 +164,8 @@ func (h *headroom) excess() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var n uint64
-	if h.share() > evictAbove {
-		n = h.used - uint64(evictUntil*float64(h.max))
+	if h.used > h.below(evictAbove) {
+		n = h.used - h.below(evictUntil)
 	}
 	if want := h.missing(); h.usage.AvailBytes < want {
 		n = max(n, uint64(float64(want)*freeMargin)-h.usage.AvailBytes)

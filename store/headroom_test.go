@@ -59,7 +59,8 @@ func TestADirectoryIsFullAboveMaxBytes(t *testing.T) {
 		full   bool
 		excess uint64
 	}{
-		{79, false, 0}, {81, false, 11}, {91, true, 21}, {86, true, 16}, {84, false, 14}, {90, false, 20},
+		// The slack is 16 MiB.
+		{75, false, 0}, {77, false, 9}, {83, false, 15}, {85, true, 17}, {80, true, 12}, {78, false, 10}, {84, false, 16},
 	} {
 		writeBytes(t, mem, c.used*mib)
 		h.check(1)

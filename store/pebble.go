@@ -38,10 +38,11 @@ type engineCounters struct {
 }
 
 const (
-	cacheSize    = 16 << 20 // indexes and filters of a million names; the cache package holds what is hot
-	memTableSize = 8 << 20  // a restart replays this much, and often twice that
-	memTables    = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
-	openFiles    = 512      // tables of 4 GiB; far below the usual limit of 1024
+	cacheSize      = 16 << 20 // indexes and filters of a million names; the cache package holds what is hot
+	memTableSize   = 8 << 20  // a restart replays this much, and often twice that
+	memTables      = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
+	smallMemTables = 8        // likewise in a small directory
+	openFiles      = 512      // tables of 4 GiB; far below the usual limit of 1024
 
 	probeName  = "probe"
 	probeBytes = 1 << 20 // a fresh directory takes a part of it
@@ -80,6 +81,9 @@ func engineOptions(fs vfs.FS, m *pebble.Merger, most registry.Size) *pebble.Opti
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	o.TargetFileSizes[0] = int64(within(1024, 32<<10, 2<<20))
+	if o.MemTableSize < memTableSize/2 {
+		o.MemTableStopWritesThreshold = smallMemTables
+	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most names have no mark and no confirmation: 1 % are looked for in vain
 		o.Levels[i].BlockSize = 8 << 10                   // some entries each; of a corrupt block Pebble tries all single bits, in square time
@@ -240,7 +244,7 @@ func closePebble(db *pebble.DB) error {
 
 func listener(log engineLogger, h hooks) *pebble.EventListener {
 	count := func(n *atomic.Uint64) { n.Add(1) }
-	var failing rarely
+	var failing, waiting rarely
 	if h.counters == nil {
 		h.counters = new(engineCounters)
 	}
@@ -261,9 +265,10 @@ func listener(log engineLogger, h hooks) *pebble.EventListener {
 		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			count(&h.counters.stalls)
-			log.log.Warn("store: writes wait", "reason", i.Reason)
+			if waiting.now() {
+				log.log.Warn("store: writes wait for flushes or compactions", "reason", i.Reason)
+			}
 		},
-		WriteStallEnd: func() { log.log.Info("store: writes go on") },
 		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
 			log.log.Error("store: misuse of the engine", "kind", i.Kind.String(), "info", i.ExtraInfo)
 		},

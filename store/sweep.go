@@ -16,14 +16,16 @@ const (
 	sweepEvery = 10 * time.Second       // what expired is looked for
 	marksEvery = 10 * time.Minute       // marks that nothing needs are looked for
 
-	// A step of a sweep holds the committer for about sweepHold at most. After
-	// it the sweep rests some times as long as the step took, so that it has a
-	// small share of a CPU and of the committer; less if the disk is full.
+	// A step of a sweep holds the committer for about so long at most. After it
+	// the sweep rests some times as long as the step took, so that it has a small
+	// share of a CPU and of the committer; a larger one if the disk is full, and
+	// the committer has less to do.
 	sweepStep   = 256 // keys
 	sweepHold   = 2 * time.Millisecond
+	urgentHold  = 8 * time.Millisecond
 	sweepRest   = 10
-	evictRest   = 3
-	evictUrgent = 1
+	evictRest   = 2
+	evictUrgent = 0
 
 	maxSeenMarks = 1 << 16 // marks noted from one pass to the next; more wait for the passes after
 )
@@ -130,7 +132,7 @@ func (s *Store) sweep(d *directory) {
 // expire deletes all entries that expired.
 func (s *Store) expire(d *directory) error {
 	for {
-		n, _, err := s.sweepEntries(d, s.Now(), math.MaxUint64, sweepRest)
+		n, _, err := s.sweepEntries(d, s.Now(), math.MaxUint64, sweepHold, sweepRest)
 		if n == 0 || err != nil {
 			return err
 		}
@@ -143,11 +145,11 @@ func (s *Store) evict(d *directory) error {
 	for excess := s.room.excess(); excess > 0; excess = s.room.excess() {
 		var gone, removed uint64
 		for gone < excess {
-			rest := evictRest
+			hold, rest := sweepHold, time.Duration(evictRest)
 			if s.room.full() != "" {
-				rest = evictUrgent
+				hold, rest = urgentHold, evictUrgent
 			}
-			n, bytes, err := s.sweepEntries(d, math.MaxInt64, excess-gone, time.Duration(rest))
+			n, bytes, err := s.sweepEntries(d, math.MaxInt64, excess-gone, hold, rest)
 			if err != nil {
 				return err
 			}
@@ -167,7 +169,7 @@ func (s *Store) evict(d *directory) error {
 // sweepEntries looks at the first entries in the order in which they expire,
 // up to a time in Unix ms, and deletes those that do, until enough bytes are
 // gone. It returns how many it looked at, and the bytes gone.
-func (s *Store) sweepEntries(d *directory, until int64, enough uint64, rest time.Duration) (n int, gone uint64, err error) {
+func (s *Store) sweepEntries(d *directory, until int64, enough uint64, hold, rest time.Duration) (n int, gone uint64, err error) {
 	began := s.elapsed()
 	upper := appendExpiryKey(nil, until, registry.Key{})
 	if until != math.MaxInt64 {
@@ -181,7 +183,7 @@ func (s *Store) sweepEntries(d *directory, until int64, enough uint64, rest time
 		if r.d != d {
 			return errDirectory
 		}
-		n, gone, err = r.sweepEntries(upper, enough)
+		n, gone, err = r.sweepEntries(upper, enough, hold)
 		return err
 	})
 	if err == nil {
@@ -216,7 +218,7 @@ func (s *Store) warmEntries(d *directory, upper []byte) (n int, err error) {
 }
 
 // sweepEntries is a step on the committer's goroutine.
-func (r *round) sweepEntries(upper []byte, enough uint64) (n int, gone uint64, err error) {
+func (r *round) sweepEntries(upper []byte, enough uint64, hold time.Duration) (n int, gone uint64, err error) {
 	began := time.Now()
 	it, err := r.d.db.NewIter(&pebble.IterOptions{LowerBound: []byte{familyExpiry}, UpperBound: upper})
 	if err != nil {
@@ -225,7 +227,7 @@ func (r *round) sweepEntries(upper []byte, enough uint64) (n int, gone uint64, e
 	defer func() { err = errors.Join(err, it.Close()) }()
 	var first, last []byte
 	var moved [][]byte
-	for ok := it.First(); ok && n < sweepStep && gone < enough && (n == 0 || time.Since(began) < sweepHold); ok = it.Next() {
+	for ok := it.First(); ok && n < sweepStep && gone < enough && (n == 0 || time.Since(began) < hold); ok = it.Next() {
 		n++
 		if first == nil {
 			first = append(first, it.Key()...)
