@@ -69,9 +69,11 @@ type numbers struct {
 	now    int64
 }
 
+// options are those of a small store: its memory is flushed after 256 KiB, and
+// compacted all the time.
 func options(fs vfs.FS) store.Options {
 	o := store.Defaults()
-	o.Dir, o.FS = "data", fs
+	o.Dir, o.FS, o.MaxBytes = "data", fs, 32<<20
 	return o
 }
 

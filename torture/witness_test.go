@@ -184,7 +184,7 @@ func (w *witness) check(name string, a registry.Answer, err error, began time.Ti
 		return fmt.Sprintf("older than a hard invalidation %s ago", began.Sub(hard.time))
 	case !fetched && a.Details&registry.DetailDisk == 0:
 		return "from before the restart, and not said to be from disk"
-	case !fetched:
+	case a.Details&registry.DetailDisk != 0 && w.life > 1:
 		return "" // the disk may lack the newest
 	}
 	return w.order(name, id, a)
