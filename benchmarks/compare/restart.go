@@ -134,8 +134,12 @@ func (b *bench) fill(ctx context.Context, n *node) error {
 	defer cancel()
 	err := poll(limited, func() error {
 		s, err := n.stored()
-		if err == nil && s.Entries < uint64(b.entries) {
-			err = fmt.Errorf("%d of %d entries are on disk", s.Entries, b.entries)
+		if err != nil {
+			return err
+		}
+		waiting, err := n.metric("edgecache_cache_disk_pending")
+		if err == nil && (s.Entries < uint64(b.entries) || waiting > 0) {
+			err = fmt.Errorf("%d of %d entries are on disk, %.0f wait", s.Entries, b.entries, waiting)
 		}
 		return err
 	})
@@ -176,16 +180,8 @@ func (n *node) footing() (f footing, err error) {
 			return f, err
 		}
 	}
-	text, _, err := get(n.admin + "/metrics")
-	if err != nil {
+	if f.heap, err = n.metric("go_memstats_heap_alloc_bytes"); err != nil {
 		return f, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "go_memstats_heap_alloc_bytes "); ok {
-			if f.heap, err = strconv.ParseFloat(strings.TrimSpace(rest), 64); err != nil {
-				return f, err
-			}
-		}
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
 	if err != nil {
@@ -196,4 +192,18 @@ func (n *node) footing() (f footing, err error) {
 	_, err = fmt.Sscan(rest, &kilobytes)
 	f.resident = kilobytes * 1024
 	return f, err
+}
+
+// metric returns the value of a metric without labels.
+func (n *node) metric(name string) (float64, error) {
+	text, _, err := get(n.admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
 }
