@@ -20,13 +20,17 @@ const (
 	// long a node stays without a disk that works again.
 	reopenMost = time.Minute
 
+	// fillLimit is how long the contents of a fresh directory may take: a million
+	// invalidations need seconds.
+	fillLimit = time.Minute
 	fillBytes = 1 << 20 // of a batch
 )
 
-var errNotFilled = fmt.Errorf("not begun after %s: the disk does not answer", openLimit)
+var errNotFilled = fmt.Errorf("not begun after %s: the disk does not answer", fillLimit)
 
 // begin makes a fresh directory with the contents c and what the store keeps
-// in memory, and takes it into use. It returns after twice openLimit at the latest.
+// in memory, and takes it into use. It returns after openLimit and fillLimit at
+// the latest.
 func (s *Store) begin(number uint32, c contents) error {
 	d := newDirectory(number, directoryPath(s.opts.Dir, number))
 	// A note is left if the directory that it is about was deleted by hand.
@@ -44,10 +48,13 @@ func (s *Store) begin(number uint32, c contents) error {
 		defer func() { done <- err }()
 		defer recovered(&err)
 		if err = s.fill(db, c); err == nil {
+			err = db.Flush() // the first WAL does not tell what was synced of it
+		}
+		if err == nil {
 			c, err = readContents(db)
 		}
 	}()
-	limit := time.NewTimer(openLimit)
+	limit := time.NewTimer(fillLimit)
 	defer limit.Stop()
 	select {
 	case err = <-done:
@@ -253,12 +260,17 @@ func (s *Store) nextNumber() (uint32, error) {
 // journal of the dead one, as far as it can be read.
 func (s *Store) mirror(dead *directory) contents {
 	c := newContents()
-	if dead == nil {
+	var path string
+	if dead != nil {
+		path = dead.path
+	} else if number, _, err := newest(s.opts.FS, s.opts.Dir); err == nil && number > 0 {
+		path = directoryPath(s.opts.Dir, number) // that of an earlier process
+	} else {
 		return c
 	}
-	old, err := salvage(s.opts.FS, dead.path)
+	old, err := salvage(s.opts.FS, path)
 	if err != nil {
-		s.log.Warn("store: not all could be read of the journal of the dead directory", "directory", dead.path, "err", err)
+		s.log.Warn("store: not all could be read of the journal of the dead directory", "directory", path, "err", err)
 	}
 	if old.epochs != nil {
 		c.epochs, c.journal = old.epochs, old.journal
