@@ -175,26 +175,42 @@ func (g *generations) median() uint64 {
 	return lowest + (g.position-lowest)/2
 }
 
-// wideUpTo returns the tags and prefixes that dropWide would forget.
-func (g *generations) wideUpTo(upTo uint64) (list []registry.Selector) {
+// wideUpTo returns a copy of the tag and prefix generations that dropWide would
+// forget.
+func (g *generations) wideUpTo(upTo uint64) *generations {
+	old := newGenerations(upTo)
 	for at, gen := range g.tags {
 		if gen.newest() <= upTo {
-			list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Tag: at.text})
+			copied := *gen
+			old.tags[at] = &copied
 		}
 	}
 	for at, gen := range g.prefixes {
 		if gen.newest() <= upTo {
-			list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Prefix: at.text})
+			copied := *gen
+			old.prefixes[at] = &copied
+			old.lengths[len(at.text)]++
 		}
+	}
+	return &old
+}
+
+// wide returns the tags and prefixes that there are generations of.
+func (g *generations) wide() (list []registry.Selector) {
+	for at := range g.tags {
+		list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Tag: at.text})
+	}
+	for at := range g.prefixes {
+		list = append(list, registry.Selector{Key: registry.Key{Registry: at.registry}, Prefix: at.text})
 	}
 	return list
 }
 
-// marks returns, by mode, the newest position at which a tag or prefix that
-// dropWide would forget covered the key and tags.
-func (g *generations) marks(k registry.Key, tags []string, upTo uint64) (marks generation) {
+// marks returns, by mode, the newest position at which a tag or prefix covered
+// the key and tags.
+func (g *generations) marks(k registry.Key, tags []string) (marks generation) {
 	add := func(gen *generation) {
-		if gen == nil || gen.newest() > upTo {
+		if gen == nil {
 			return
 		}
 		for m := range marks {

@@ -18,6 +18,8 @@ import (
 // A mapStore is a store and a journal in maps, whose calls a test can hold,
 // break and count. What it has survives the cache over it, not the test.
 type mapStore struct {
+	clock *registry.Clock
+
 	mu   sync.Mutex                                   // protects the fields below
 	hold func(what string, k registry.Key, do func()) // nil: do; runs every call that a disk can hold up
 	fail func(what string) error                      // nil: none fails
@@ -44,7 +46,7 @@ type kept struct {
 }
 
 func newMapStore() *mapStore {
-	s := &mapStore{directory: 1, calls: map[string]int{}, wide: map[registry.Selector]map[registry.Mode]uint64{}, identities: map[string]string{}, position: 1}
+	s := &mapStore{clock: registry.NewClock(nil, 0), directory: 1, calls: map[string]int{}, wide: map[registry.Selector]map[registry.Mode]uint64{}, identities: map[string]string{}, position: 1}
 	s.clear()
 	return s
 }
@@ -188,6 +190,8 @@ func (s *mapStore) Scan(registryName, after string, yield func(*registry.Stored)
 	}
 	return err
 }
+
+func (s *mapStore) Clock() *registry.Clock { return s.clock }
 
 func (s *mapStore) Directory() uint32 {
 	s.mu.Lock()
@@ -409,11 +413,12 @@ func (s *steppedStore) idle() bool {
 func openOver(t testing.TB, s interface {
 	cache.Store
 	cache.Journal
+	Clock() *registry.Clock
 }, change func(*cache.Options), list ...cache.Registry) *cache.Cache {
 	t.Helper()
 	o := cache.Defaults()
 	o.Jitter = 0
-	o.Store, o.Journal = s, s
+	o.Store, o.Journal, o.Clock = s, s, s.Clock()
 	o.Registries = list
 	if change != nil {
 		change(&o)

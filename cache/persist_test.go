@@ -337,15 +337,20 @@ func TestUncleanRestartMakesNothingYounger(t *testing.T) {
 		s, start := onDisk(t, f, nil)
 		time.Sleep(10 * time.Minute)
 		f.SetError(errors.New("down"))
+		began := time.Now()
 		for _, skew := range []time.Duration{0, time.Hour, -time.Hour, -1000 * time.Hour} {
 			s.mu.Lock()
 			s.skew = skew
 			s.mu.Unlock()
 			c := start()
 			a, err := cached(c, "web")
-			want := max(10*time.Minute+skew, 0)
+			want := max(10*time.Minute+time.Since(began)+skew, 0)
 			if err != nil || a.Age < want || a.Age > want+time.Millisecond || !a.Stale {
 				t.Errorf("wall clock off by %s: %s, %s old; want it %s old", skew, describe(a, err), a.Age, want)
+			}
+			time.Sleep(time.Hour)
+			if b, err := cached(c, "web"); err != nil || b.Age != a.Age+time.Hour {
+				t.Errorf("wall clock off by %s: %s, %s old an hour after it was %s old", skew, describe(b, err), b.Age, a.Age)
 			}
 			closeCache(t, c)
 		}

@@ -509,3 +509,64 @@ func TestCancelledLookupLeavesTheReadToOthers(t *testing.T) {
 		closeCache(t, c)
 	})
 }
+
+func TestReadThatHangsIsWaitedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := tagged()
+		s, start := onDisk(t, f, nil)
+		f.SetDelay(time.Second)
+		c := start()
+		release := s.stop("get")
+		var callers sync.WaitGroup
+		callers.Go(func() { c.Lookup(t.Context(), query("web")) })
+		time.Sleep(time.Second + 20*time.Millisecond)
+		// Its fetch ends in 5 ms.
+		began := time.Now()
+		if a, err := c.Lookup(t.Context(), query("web")); err != nil || time.Since(began) > 5*time.Millisecond {
+			t.Errorf("%s after %s", describe(a, err), time.Since(began))
+		}
+		callers.Wait()
+		release()
+		closeCache(t, c)
+	})
+}
+
+func TestFetchUnderWayIsNotReadFromDiskAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := tagged()
+		f.Put("new", instance("a"))
+		s, start := onDisk(t, f, nil)
+		f.SetDelay(time.Second)
+		c := start()
+		before := s.called("get")
+		var callers sync.WaitGroup
+		for range 50 {
+			callers.Go(func() { c.Lookup(t.Context(), query("new")) })
+			synctest.Wait()
+		}
+		callers.Wait()
+		if got := s.called("get") - before; got != 1 {
+			t.Errorf("%d reads during one fetch, want 1", got)
+		}
+		closeCache(t, c)
+	})
+}
+
+func TestEntryOfAnotherKindIsNotServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := tagged()
+		s, _ := onDisk(t, f, nil)
+		f.SetError(errors.New("down"))
+		r := unwatched("r", f)
+		r.Kind = registry.KindAgent
+		c := openOver(t, s, nil, r)
+		if a, err := cached(c, "web"); err == nil {
+			t.Errorf("%s, kind %s", describe(a, err), a.Record.Kind)
+		}
+		synctest.Wait()
+		if s.names() != "" {
+			t.Errorf("%q is left on disk", s.names())
+		}
+		closeCache(t, c)
+	})
+}

@@ -29,15 +29,15 @@ func (c *Cache) sweepIfFull() {
 func (c *Cache) sweepGenerations() {
 	c.order.Lock()
 	upTo := c.gens.median()
-	wide := c.gens.wideUpTo(upTo)
+	old := c.gens.wideUpTo(upTo)
 	c.order.Unlock()
 	c.judgeMemory()
-	err := c.judgeDisk(upTo)
+	err := c.judgeDisk(old)
 	if err == nil {
 		c.order.Lock()
 		c.gens.dropWide(upTo)
 		c.order.Unlock()
-		if err := c.journal.Forget(wide, upTo); err != nil {
+		if err := c.journal.Forget(old.wide(), upTo); err != nil {
 			c.opts.Logger.Warn("invalidations not taken off the disk", "err", err)
 		}
 	} else {
@@ -51,7 +51,8 @@ func (c *Cache) sweepGenerations() {
 }
 
 // relieve makes room in the tables while a sweep waits for the disk: what is
-// there from before is taken as covered from now on.
+// there from before is taken as covered from now on. The journal keeps what it
+// forgets, for a restart.
 func (c *Cache) relieve() {
 	c.order.Lock()
 	upTo := c.gens.median()
@@ -87,10 +88,10 @@ func (c *Cache) judgeMemory() {
 	}
 }
 
-// judgeDisk marks what is on disk with the tag and prefix generations up to a
-// position. What memory holds was judged before: what is written from then on
+// judgeDisk marks what is on disk with old generations of tags and prefixes,
+// which the tables may have forgotten meanwhile. What memory holds was judged before: what is written from then on
 // has its marks.
-func (c *Cache) judgeDisk(upTo uint64) error {
+func (c *Cache) judgeDisk(old *generations) error {
 	if c.disk == nil {
 		return nil
 	}
@@ -100,7 +101,7 @@ func (c *Cache) judgeDisk(upTo uint64) error {
 		if u.merges() || directory == 0 {
 			continue
 		}
-		if err := c.judgeRegistry(u.Name, upTo); err != nil {
+		if err := c.judgeRegistry(u.Name, old); err != nil {
 			if c.disk.store.Directory() != directory {
 				return nil // a fresh one has nothing from before
 			}
@@ -160,19 +161,17 @@ type markGroup struct {
 	position uint64
 }
 
-func (c *Cache) judgeRegistry(name string, upTo uint64) error {
+func (c *Cache) judgeRegistry(name string, old *generations) error {
 	return c.disk.pages(name, nil, func(page []*registry.Stored) error {
 		groups := map[markGroup][]registry.Key{}
-		c.order.Lock()
 		for _, s := range page {
-			marks := c.gens.marks(s.Key, tagsOf(s.Record), upTo)
+			marks := old.marks(s.Key, tagsOf(s.Record))
 			for m := registry.ModeSoft; m <= registry.ModeHard; m++ {
 				if marks[m] > s.Began {
 					groups[markGroup{m, marks[m]}] = append(groups[markGroup{m, marks[m]}], s.Key)
 				}
 			}
 		}
-		c.order.Unlock()
 		for g, keys := range groups {
 			if err := c.disk.store.Mark(keys, g.mode, g.position); err != nil {
 				return err

@@ -115,9 +115,6 @@ func (d *disk) take(directory uint32) *batch {
 		d.bytes -= w.bytes
 		delete(d.pending, w.key)
 		d.writing[w.key] = w
-		if w.entry != nil && d.c.mem.peek(w.key) == w.entry {
-			w.base = w.entry.base() // signs of life since count: no event was missed
-		}
 		b.add(w, at)
 	}
 	if d.queue = d.queue[n:]; len(d.queue) == 0 {
