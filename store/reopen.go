@@ -225,6 +225,10 @@ func (s *Store) beginAgain(dead *directory) bool {
 			err = s.begin(number, s.mirror(dead))
 		}
 		if err == nil {
+			if dead != nil {
+				s.log.Warn("store: a fresh directory is in use, the entries of the dead one are lost on disk",
+					"directory", directoryPath(s.opts.Dir, number), "dead", dead.path, "entries", dead.entries.Load())
+			}
 			s.tidy(number)
 			return true
 		}
