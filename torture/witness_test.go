@@ -62,7 +62,7 @@ func (w *witness) Lookup(ctx context.Context, name string, have *registry.Record
 	if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrNotModified) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if m := (moment{w.life, began}); w.asked[name].before(m) {
+		if m := (moment{w.life, began}); !m.before(w.asked[name]) {
 			w.asked[name], w.found[name] = m, !errors.Is(err, registry.ErrNotFound)
 		}
 	}
