@@ -65,6 +65,11 @@ func TestWhatIsConfirmedIsOfItsRecordOnly(t *testing.T) {
 	mustWrite(t, s, []*registry.Stored{changed}, []registry.Confirmed{confirmed(changed, 9)})
 	check("confirmed with the write", confirmed(changed, 9))
 
+	both := stored("new", "a", 1, 1)
+	mustWrite(t, s, []*registry.Stored{both}, []registry.Confirmed{confirmed(both, 9)})
+	if e := mustGet(t, s, "new"); e.Began != 9 {
+		t.Errorf("confirmed with its first write: %+v", e)
+	}
 	mustWrite(t, s, nil, []registry.Confirmed{confirmed(stored("never", "x", 1, 1), 2)})
 	if e := mustGet(t, s, "never"); e != nil {
 		t.Errorf("what is not there is made by its confirmation: %+v", e)

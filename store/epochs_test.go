@@ -222,6 +222,29 @@ func TestTruncateRemovesWhatIsBelow(t *testing.T) {
 	}
 }
 
+// TestACountThatIsWrongEndsWithItsRecords has a directory that says to hold
+// more records than it does, as after some were lost.
+func TestACountThatIsWrongEndsWithItsRecords(t *testing.T) {
+	o := memOptions(vfs.NewMem())
+	o.Records = 100
+	s := mustOpen(t, o)
+	appendName(t, s, registry.ModeSoft, 1, "web")
+	lost := epochID{77, 5}
+	if err := s.do(func(r *round) error {
+		*r.d.journal.epoch(lost) = epochState{EpochState{Origin: 77, Epoch: 5, Start: 1, Last: 80, Count: 80}, 0}
+		r.d.journal.records += 80
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for position := uint64(2); position < 100; position++ {
+		appendName(t, s, registry.ModeSoft, position, "web")
+	}
+	if got := s.Status().Journal; got != 99 || countKeys(t, s, familyJournal) != 99 {
+		t.Errorf("%d records counted, %d are there, want 99", got, countKeys(t, s, familyJournal))
+	}
+}
+
 func TestTruncateLeavesRoomForWhatIsToCome(t *testing.T) {
 	s := mustOpen(t, memOptions(vfs.NewMem()))
 	for i := range 3 {
