@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -80,7 +78,7 @@ func printInvalidations(ctx context.Context, args []string) error {
 		}
 		rounds = append(rounds, d)
 	}
-	return errors.Join(json.NewEncoder(os.Stdout).Encode(rounds), c.close())
+	return c.report(rounds)
 }
 
 // invalidateFor has the callers invalidate one name after the other.

@@ -154,6 +154,16 @@ func (d durable) close() error {
 	return err
 }
 
+// report prints what a child found. What the end of the store says is none of
+// it.
+func (d durable) report(found any) error {
+	err := json.NewEncoder(os.Stdout).Encode(found)
+	if closing := d.close(); closing != nil {
+		fmt.Fprintln(os.Stderr, "compare:", closing)
+	}
+	return err
+}
+
 // registryName is the one registry of openCache.
 const registryName = "r"
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -61,7 +59,7 @@ func printTagEffects(ctx context.Context, args []string) error {
 		}
 		effects = append(effects, float64(effect)/float64(time.Millisecond))
 	}
-	return errors.Join(json.NewEncoder(os.Stdout).Encode(effects), c.close())
+	return c.report(effects)
 }
 
 // A tagRound invalidates the tag of all entries while others look them up.
