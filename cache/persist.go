@@ -32,13 +32,16 @@ type disk struct {
 	lastLog atomic.Int64   // cache time of the last warning; 0: none
 
 	// The order lock protects the fields below.
-	open       bool                    // from the end of Open to Close: reads may begin
-	pending    map[registry.Key]*write // not taken by the writer yet
-	queue      []*write                // of pending, in the order in which they came
-	bytes      uint64                  // of pending
-	writing    map[registry.Key]*write // taken, not written yet
-	writeOver  chan struct{}           // closed when they are; nil: there are none
-	promotions map[registry.Key]*promotion
+	open       bool                        // from the end of Open to Close: reads may begin
+	pending    map[registry.Key]*write     // not taken by the writer yet
+	queue      []*write                    // of pending, in the order in which they came
+	bytes      uint64                      // of pending
+	writing    map[registry.Key]*write     // taken, not written yet
+	writeOver  chan struct{}               // closed when they are; nil: there are none
+	promotions map[registry.Key]*promotion // begun, or waiting
+	waiting    []*promotion
+	reads      int                       // promotions under way
+	lastRead   time.Duration             // when one ended last
 	passed     map[registry.Key]struct{} // changed since the load under way read its page; nil: none is
 	identified uint32                    // directory that has the identities of all registries; 0: none
 	known      []string                  // registries of which the disk may have entries

@@ -11,8 +11,12 @@ import (
 const (
 	// diskPatience is how long a lookup whose registry can be asked waits for
 	// the disk.
-	diskPatience  = 25 * time.Millisecond
-	maxPromotions = 128
+	diskPatience = 25 * time.Millisecond
+	// So many keys are read at once, and so many more wait for that, unless no
+	// read has ended for a while.
+	maxReads   = 128
+	maxWaiting = 4096
+	readHangs  = 100 * time.Millisecond
 )
 
 // A promotion is one read of one key from disk that all callers share. What it
@@ -36,7 +40,7 @@ type diskAnswer uint8
 const (
 	diskUnasked diskAnswer = iota
 	diskNothing            // it has nothing that may be served
-	diskLate               // it did not answer in time, or was not asked for lack of room
+	diskLate               // it did not answer in time, or was not asked since it hangs
 )
 
 // recall returns what is known of a key of which memory knows nothing: what the
@@ -99,12 +103,37 @@ func (c *Cache) readDisk(key registry.Key) (*promotion, *entry, diskAnswer) {
 		return nil, nil, diskUnasked
 	}
 	p := &promotion{key: key, began: d.marks.below(c.gens.position), started: c.now(), done: make(chan struct{})}
-	if len(d.promotions) >= maxPromotions || !d.spawn(func() { c.promote(p) }) {
+	switch {
+	case d.reads < maxReads:
+		if d.reads++; d.reads == 1 {
+			d.lastRead = p.started
+		}
+		d.spawn(func() { c.promoteAll(p) })
+	case len(d.waiting) < maxWaiting && p.started-d.lastRead < readHangs:
+		d.waiting = append(d.waiting, p)
+	default:
 		c.stats.skipped.Add(1)
 		return nil, nil, diskLate
 	}
 	d.promotions[key] = p
 	return p, nil, diskUnasked
+}
+
+// promoteAll reads p and then what waits.
+func (c *Cache) promoteAll(p *promotion) {
+	d := c.disk
+	for p != nil {
+		c.promote(p)
+		p = nil
+		c.order.Lock()
+		d.lastRead = c.now()
+		if len(d.waiting) > 0 && d.open {
+			p, d.waiting = d.waiting[0], d.waiting[1:]
+		} else {
+			d.reads--
+		}
+		c.order.Unlock()
+	}
 }
 
 // promote reads a key and ends its promotion.

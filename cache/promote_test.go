@@ -570,3 +570,47 @@ func TestEntryOfAnotherKindIsNotServed(t *testing.T) {
 		closeCache(t, c)
 	})
 }
+
+func TestManyNamesAreReadAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := registrytest.NewFake("r"), newMapStore()
+		c := openOver(t, s, nil, unwatched("r", f))
+		const names = 1000
+		for i := range names {
+			key := registry.Key{Registry: "r", Name: fmt.Sprint("n", i)}
+			c.Upsert(t.Context(), &registry.Record{Key: key, Wishes: registry.NoWishes})
+		}
+		synctest.Wait()
+		closeCache(t, c)
+		f.SetError(errors.New("down"))
+		c = openOver(t, s, nil, unwatched("r", f))
+		time.Sleep(time.Minute)
+		s.mu.Lock()
+		reading, most := 0, 0
+		s.hold = func(_ string, _ registry.Key, do func()) {
+			s.mu.Lock()
+			reading++
+			most = max(most, reading)
+			s.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			do()
+			s.mu.Lock()
+			reading--
+			s.mu.Unlock()
+		}
+		s.mu.Unlock()
+		var callers sync.WaitGroup
+		for i := range names {
+			callers.Go(func() {
+				if a, err := c.Lookup(t.Context(), query(fmt.Sprint("n", i))); err != nil || !a.Stale {
+					t.Errorf("n%d: %s", i, describe(a, err))
+				}
+			})
+		}
+		callers.Wait()
+		if most != 128 {
+			t.Errorf("%d reads at once, want 128", most)
+		}
+		closeCache(t, c)
+	})
+}

@@ -55,6 +55,7 @@ type diskLoad struct {
 	idle int64 // Unix ms: what was used since was in use before the restart
 	all  bool  // in use or not
 
+	loaded bool // something was
 	// Of the page that is read.
 	began     uint64 // as of a promotion
 	directory uint32
@@ -94,8 +95,11 @@ func (l *diskLoad) begin() {
 
 func (l *diskLoad) end() {
 	l.d.c.order.Lock()
-	defer l.d.c.order.Unlock()
 	l.d.passed = nil
+	l.d.c.order.Unlock()
+	if l.loaded && !l.u.can.List {
+		l.d.c.seen(l.u)
+	}
 }
 
 // add puts a page into memory.
@@ -145,6 +149,7 @@ func (l *diskLoad) addOne(s *registry.Stored) *entry {
 	if inUse {
 		d.inUse = append(d.inUse, e.key)
 	}
+	l.loaded = true
 	c.stats.loaded.Add(1)
 	return e
 }

@@ -9,6 +9,9 @@ import (
 const (
 	batchKeys  = 512
 	batchBytes = 4 << 20
+	// keptFor is how long an entry that nothing confirms is taken to be still on
+	// disk: the store evicts what was confirmed longest ago.
+	keptFor = time.Hour
 	// writePause is how long the writer waits after an error.
 	writePause = time.Second
 	// lastWrites bounds what Close writes: what is left, and then the
@@ -128,9 +131,9 @@ func (b *batch) add(w *write, at reading) {
 	switch {
 	case w.entry == nil:
 		b.del = append(b.del, w.key)
-	case w.entry.saved.Load() == b.directory && at.cache-time.Duration(w.entry.savedAt.Load()) < w.entry.sie:
+	case w.entry.saved.Load() == b.directory && at.cache-time.Duration(w.entry.savedAt.Load()) < min(w.entry.sie, keptFor):
 		b.confirm = append(b.confirm, at.confirmation(w.entry, w.base))
-	default: // it is not there, or expired there and may be gone
+	default: // it is not there, or expired there or made room and may be gone
 		b.put = append(b.put, at.stored(w.entry, w.base))
 	}
 }
