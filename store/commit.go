@@ -218,6 +218,9 @@ func (s *Store) take(d *directory, ops []*op) []*op {
 // commitRound commits ops in one batch and answers them. An error is the
 // directory's death.
 func (s *Store) commitRound(r *round, ops []*op) error {
+	began := s.elapsed()
+	r.d.since.Store(int64(began))
+	defer r.d.since.Store(0)
 	records, synced := 0, false
 	for _, o := range ops {
 		records += o.records
@@ -230,11 +233,7 @@ func (s *Store) commitRound(r *round, ops []*op) error {
 			r.sync, synced = true, true
 		}
 	}
-	began := s.elapsed()
-	r.d.since.Store(int64(began))
-	err := r.write()
-	r.d.since.Store(0)
-	if err != nil {
+	if err := r.write(); err != nil {
 		return err
 	}
 	s.stats.committed(len(ops), synced, s.elapsed()-began)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -234,14 +235,21 @@ func (w *write) add(r *round) error {
 	return r.batch.Apply(w.batch, nil)
 }
 
+const markStep = 8192 // keys that Mark marks in one batch
+
 // Mark implements cache.Store. It returns once the marks are written, which
 // need not be durable: an invalidation that lets go of what it raised for them
 // is logged after them.
 func (s *Store) Mark(keys []registry.Key, m registry.Mode, position uint64) error {
-	keys = append([]registry.Key(nil), keys...)
 	p := at(m, position)
-	return s.commit(&op{size: 64 * len(keys), add: func(r *round) error {
-		r.mark(keys, &p)
-		return nil
-	}})
+	for step := range slices.Chunk(slices.Clone(keys), markStep) {
+		err := s.commit(&op{size: 64 * len(step), add: func(r *round) error {
+			r.mark(step, &p)
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

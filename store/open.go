@@ -244,6 +244,7 @@ func (s *Store) adopt(c contents) {
 	defer s.mu.Unlock()
 	for wide, p := range c.generations {
 		s.generations[wide] = p
+		s.position = max(s.position, p.newest()+1) // the number may be lost
 	}
 	for name, identity := range c.identities {
 		s.identities[name] = identity

@@ -99,7 +99,7 @@ func (s *Store) Status() registry.StoreStatus {
 func (s *Store) slow(d *directory) string {
 	if lasts := s.stalled(d); lasts > 0 {
 		text := fmt.Sprintf("a commit takes %s", lasts.Round(100*time.Millisecond))
-		if w := s.write.Load(); w != nil && s.elapsed()-w.at < lasts {
+		if w := s.lastSlow.Load(); w != nil && s.elapsed()-w.at < lasts {
 			text += ": " + w.what
 		}
 		return text
@@ -120,7 +120,7 @@ type slowWrite struct {
 
 // noteSlow is told of a write that lasts for so long.
 func (s *Store) noteSlow(_ time.Duration, what string) {
-	s.write.Store(&slowWrite{s.elapsed(), what})
+	s.lastSlow.Store(&slowWrite{s.elapsed(), what})
 }
 
 // Degraded says what an operator should know, nothing if all is well.

@@ -51,14 +51,14 @@ type Store struct {
 	generations map[registry.Selector]positions
 	identities  map[string]string
 
-	deaths chan *directory // at most one: the newest not yet attended to
-	ctx    context.Context // ends when Close begins
-	stop   context.CancelFunc
-	wg     sync.WaitGroup // goroutines of the store, committers excepted
-	reads  readings
-	write  atomic.Pointer[slowWrite] // the newest
-	stats  counters
-	engine engineCounters
+	deaths   chan *directory // at most one: the newest not yet attended to
+	ctx      context.Context // ends when Close begins
+	stop     context.CancelFunc
+	wg       sync.WaitGroup // goroutines of the store, committers excepted
+	reads    readings
+	lastSlow atomic.Pointer[slowWrite] // the newest
+	stats    counters
+	engine   engineCounters
 }
 
 // A directory is one Pebble database of the data directory.
