@@ -123,17 +123,6 @@ func parseGenerationKey(b []byte) (registry.Selector, error) {
 	return s, nil
 }
 
-// following returns a key above all that begin with prefix.
-func following(prefix []byte) []byte {
-	end := append([]byte(nil), prefix...)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
-	}
-	return nil // of 0xff alone: there is none
-}
-
 func appendEpochKey(dst []byte, origin, epoch uint64) []byte {
 	dst = binary.BigEndian.AppendUint64(append(dst, familyEpoch), origin)
 	return binary.BigEndian.AppendUint64(dst, epoch)

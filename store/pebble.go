@@ -170,7 +170,9 @@ func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (
 		}
 	}()
 	begun, err := hasFiles(fs, path)
-	if err == nil && !begun {
+	if err == nil && begun {
+		err = intact(fs, path)
+	} else if err == nil {
 		err = probe(fs, fs.PathDir(path))
 	}
 	if err != nil {
@@ -179,7 +181,7 @@ func openGuarded(fs vfs.FS, path string, m *pebble.Merger, o Options, h hooks) (
 	opts := engineOptions(guard, m, o.MaxBytes)
 	opts.Cache = h.cache
 	opts.Logger = log
-	opts.EventListener = listener(log, h)
+	opts.EventListener = listener(log, h, guard)
 	// Without its MANIFEST, a directory would be begun anew and its tables
 	// deleted as leftovers.
 	opts.ErrorIfNotExists = begun
@@ -242,7 +244,7 @@ func closePebble(db *pebble.DB) error {
 	}
 }
 
-func listener(log engineLogger, h hooks) *pebble.EventListener {
+func listener(log engineLogger, h hooks, guard *guardFS) *pebble.EventListener {
 	count := func(n *atomic.Uint64) { n.Add(1) }
 	var failing, waiting rarely
 	if h.counters == nil {
@@ -259,6 +261,9 @@ func listener(log engineLogger, h hooks) *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			h.corrupt(fmt.Errorf("%s: %w", i.Path, plain{i.Details}))
 		},
+		// After a flush a compaction may run: were Pebble to give up opening
+		// now, it would free what that uses, and the process would panic.
+		FlushEnd: func(pebble.FlushInfo) { guard.armed.Store(true) },
 		DiskSlow: func(i pebble.DiskSlowInfo) { h.slow(i.Duration, i.OpType.String()) },
 		LowDiskSpace: func(i pebble.LowDiskSpaceInfo) {
 			log.log.Warn("store: low disk space", "free", i.AvailBytes, "percent", i.PercentThreshold)

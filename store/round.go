@@ -93,16 +93,15 @@ func (r *round) deleteEntry(key []byte) error {
 	return nil
 }
 
-// has reports whether there is a value under key.
+// has reports whether there is a value under key. Unlike Get it asks the bloom
+// filters of the lowest level too: most new names are nowhere.
 func has(db *pebble.DB, key []byte) (bool, error) {
-	_, closer, err := db.Get(key)
+	it, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		if errors.Is(err, pebble.ErrNotFound) {
-			return false, nil
-		}
 		return false, err
 	}
-	return true, closer.Close()
+	there := it.SeekPrefixGE(key)
+	return there, errors.Join(it.Error(), it.Close())
 }
 
 const (

@@ -240,6 +240,9 @@ func salvageOne(fs vfs.FS, path string) (contents, error) {
 // it can.
 func readReadOnly(fs vfs.FS, path string) (c contents, opened bool, err error) {
 	defer recovered(&err)
+	if err := intact(fs, path); err != nil {
+		return contents{}, false, err
+	}
 	opts := engineOptions(fs, merger, 0)
 	opts.ReadOnly = true
 	opts.DisableConsistencyCheck = true // of all tables, whatever is in them
@@ -284,6 +287,9 @@ func readRaw(fs vfs.FS, path, families string, add func(key, value []byte, seq u
 		if err := readTable(fs, fs.PathJoin(path, name), opts, families, add); err != nil {
 			errs[name] = fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	if err := intactWAL(fs, path); err != nil {
+		errs["damage"] = err
 	}
 	logs, err := wal.Scan(wal.Dir{FS: fs, Dirname: path})
 	if err != nil {
