@@ -210,7 +210,7 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	}
 	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, disk, notBefore, until)
 	switch {
-	case (!ended || out.err != nil) && disk == diskLate && c.late(u, q, f):
+	case (!ended || out.err != nil) && disk == diskLate && c.late(ctx, u, q, until, f):
 	case !ended:
 		err := &registry.UpstreamError{Registry: u.Name, Timeout: true, Err: errors.New("no answer within the lookup's time")}
 		f.fail(err, 0)
@@ -248,10 +248,10 @@ func (c *Cache) recalled(ctx context.Context, u *upstream, q *registry.Query, e 
 	}
 }
 
-// late serves what the disk brought while the registry was asked in vain; it
+// late serves what the disk brings after the registry was asked in vain; it
 // reports whether there is something.
-func (c *Cache) late(u *upstream, q *registry.Query, f *found) bool {
-	e := c.mem.get(registry.Key{Registry: u.Name, Name: q.Name})
+func (c *Cache) late(ctx context.Context, u *upstream, q *registry.Query, until time.Duration, f *found) bool {
+	e, _ := c.recall(ctx, u, q.Name, true, until)
 	if e == nil || e.rec == nil {
 		return false
 	}
