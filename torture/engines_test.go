@@ -121,7 +121,7 @@ func (e *engine) do(d *deed, total map[string]int) error {
 		return e.node.invalidate(e.witness, &inv)
 	}
 	must := !e.lost[d.name] && e.witness.has(d.name)
-	a, err, bad := e.node.look(e.witness, d.name)
+	a, bad, err := e.node.look(e.witness, d.name)
 	e.note("  = %s", describeAnswer(a, err))
 	summary.add("TestThreeEngines", e.name, tally{checked: 1})
 	if err == nil {

@@ -175,7 +175,7 @@ func (f *faulty) do(d *deed) error {
 		return f.invalidate(d.inv)
 	}
 	must := f.witness.has(d.name) && f.witness.fetched(d.name)
-	_, err, bad := f.node.look(f.witness, d.name)
+	_, bad, err := f.node.look(f.witness, d.name)
 	summary.add(f.r.test, "lookups", tally{checked: 1})
 	switch {
 	case bad != "":
@@ -204,7 +204,7 @@ func (f *faulty) invalidate(inv registry.Invalidation) error {
 
 func (f *faulty) lookAtAll() error {
 	for _, name := range names {
-		if _, _, bad := f.node.look(f.witness, name); bad != "" {
+		if _, bad, _ := f.node.look(f.witness, name); bad != "" {
 			return errors.New(bad)
 		}
 		summary.add(f.r.test, "lookups", tally{checked: 1})

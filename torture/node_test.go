@@ -97,13 +97,13 @@ func (n *node) lookup(name string) (registry.Answer, error) {
 }
 
 // look looks a name up and checks the answer.
-func (n *node) look(w *witness, name string) (registry.Answer, error, string) {
+func (n *node) look(w *witness, name string) (a registry.Answer, bad string, err error) {
 	began := time.Now()
-	a, err := n.lookup(name)
-	if bad := w.check(name, a, err, began); bad != "" {
-		return a, err, fmt.Sprintf("Lookup(%s) = %s: %s", name, describeAnswer(a, err), bad)
+	a, err = n.lookup(name)
+	if bad = w.check(name, a, err, began); bad != "" {
+		bad = fmt.Sprintf("Lookup(%s) = %s: %s", name, describeAnswer(a, err), bad)
 	}
-	return a, err, ""
+	return a, bad, err
 }
 
 // invalidate applies inv and notes whether it was acknowledged.

@@ -102,7 +102,7 @@ func (c *crashingNode) do(n *node, d *deed) error {
 		}
 		c.boundary(kindReturned)
 	default:
-		if _, _, bad := n.look(c.witness, d.name); bad != "" {
+		if _, bad, _ := n.look(c.witness, d.name); bad != "" {
 			return errors.New(bad)
 		}
 	}
@@ -175,7 +175,7 @@ func (j *nodeJob) check() (answers int, err error) {
 		return 0, fmt.Errorf("a crash is taken for more: state %s, %s", st.State, st.Error)
 	}
 	for _, name := range names {
-		_, err, bad := n.look(w, name)
+		_, bad, err := n.look(w, name)
 		if bad != "" {
 			return answers, fmt.Errorf("registry down: %s", bad)
 		}
@@ -194,7 +194,7 @@ func (n *node) healed(w *witness) error {
 	end := time.Now().Add(time.Minute)
 	for _, name := range names {
 		for {
-			a, err, bad := n.look(w, name)
+			a, bad, err := n.look(w, name)
 			if bad != "" {
 				return fmt.Errorf("registry up: %s", bad)
 			}
