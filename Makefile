@@ -3,8 +3,6 @@ FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
 FOR       ?= 60s
 SEED      ?= 0
-FOR       ?= 60s
-SEED      ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test lint fuzz torture bench compare peers clean
@@ -29,9 +27,6 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 torture: ## crash, starve and damage disks under nodes for FOR (60s); SEED=… repeats what one did
 	go test ./torture -count=1 -v -timeout 24h -for=$(FOR) -seed=$(SEED)
-
-torture: ## crash, starve and damage a node's disk for FOR (60s); SEED repeats a run, 0 draws a new one
-	go test ./torture -count=1 -v -timeout 0 -for=$(FOR) -seed=$(SEED)
 
 bench: ## run the micro benchmarks, each for BENCHTIME (1s); output is for benchstat
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
