@@ -53,6 +53,7 @@ type Stats struct {
 	Stalls        uint64 // times that commits waited for flushes or compactions
 	Background    uint64 // flushes and compactions that failed
 	SlowWrites    uint64 // reports of writes that lasted longer than Options.Stall
+	Engine        Engine // zero while nothing was sampled
 }
 
 // Stats returns the totals.
@@ -70,6 +71,9 @@ func (s *Store) Stats() Stats {
 		s.mu.Lock()
 		t.Queued = len(d.queue)
 		s.mu.Unlock()
+		if e := d.engine.Load(); e != nil {
+			t.Engine = *e
+		}
 	}
 	return t
 }

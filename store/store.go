@@ -79,7 +79,8 @@ type directory struct {
 	wake   chan struct{} // holds one token if the queue may have grown
 	since  atomic.Int64  // when the commit under way began, see Store.elapsed; 0: none is
 
-	committed // what its committer keeps
+	engine    atomic.Pointer[Engine] // the newest sample; nil: none yet
+	committed                        // what its committer keeps
 }
 
 func newDirectory(number uint32, path string) *directory {

@@ -114,6 +114,7 @@ func (s *Store) sweep(d *directory) {
 		var err error
 		if expiry >= sweepEvery {
 			expiry = 0
+			d.sample()
 			err = s.expire(d)
 		}
 		if err == nil && s.room.excess() > 0 {

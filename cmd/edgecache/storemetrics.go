@@ -43,6 +43,15 @@ func storeFamilies() []family {
 		ofStore("edgecache_store_read_errors_total", counter, "Reads that failed.", func(s *store.Stats) float64 { return float64(s.ReadErrors) }),
 		ofStore("edgecache_store_unreadable_total", counter, "Values read that make no sense.", func(s *store.Stats) float64 { return float64(s.Unreadable) }),
 		ofStore("edgecache_store_refused_total", counter, "Writes of entries refused for want of space.", func(s *store.Stats) float64 { return float64(s.Refused) }),
+		ofStore("edgecache_store_read_amplification", gauge, "Tables that a read may look into.", func(s *store.Stats) float64 { return float64(s.Engine.ReadAmp) }),
+		ofStore("edgecache_store_sublevels", gauge, "Sublevels of level 0.", func(s *store.Stats) float64 { return float64(s.Engine.Sublevels) }),
+		ofStore("edgecache_store_compaction_debt_bytes", gauge, "Bytes to be compacted.", func(s *store.Stats) float64 { return float64(s.Engine.CompactionDebt) }),
+		ofStore("edgecache_store_memtable_bytes", gauge, "Bytes of memtables.", func(s *store.Stats) float64 { return float64(s.Engine.MemtableBytes) }),
+		ofStore("edgecache_store_wal_bytes", gauge, "Bytes of the WAL in use.", func(s *store.Stats) float64 { return float64(s.Engine.WALBytes) }),
+		ofStore("edgecache_store_obsolete_bytes", gauge, "Bytes of tables that wait to be deleted.", func(s *store.Stats) float64 { return float64(s.Engine.ObsoleteBytes) }),
+		ofStore("edgecache_store_block_cache_bytes", gauge, "Bytes of the block cache.", func(s *store.Stats) float64 { return float64(s.Engine.CacheBytes) }),
+		ofStore("edgecache_store_block_cache_hits_total", counter, "Blocks found in the cache.", func(s *store.Stats) float64 { return float64(s.Engine.CacheHits) }),
+		ofStore("edgecache_store_block_cache_misses_total", counter, "Blocks read.", func(s *store.Stats) float64 { return float64(s.Engine.CacheMisses) }),
 		ofStore("edgecache_store_deaths_total", counter, "Directories given up.", func(s *store.Stats) float64 { return float64(s.Deaths) }),
 	}
 }
