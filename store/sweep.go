@@ -26,6 +26,7 @@ const (
 	sweepRest   = 10
 	evictRest   = 2
 	evictUrgent = 0
+	maxRest     = 500 * time.Millisecond // though a machine that is busy makes a step long
 
 	maxSeenMarks = 1 << 16 // marks noted from one pass to the next; more wait for the passes after
 )
@@ -188,7 +189,7 @@ func (s *Store) sweepEntries(d *directory, until int64, enough uint64, hold, res
 		return err
 	})
 	if err == nil {
-		s.rest(rest * (s.elapsed() - began))
+		s.rest(min(rest*(s.elapsed()-began), maxRest))
 		err = s.ctx.Err()
 	}
 	return n, gone, err
