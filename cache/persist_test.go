@@ -223,6 +223,23 @@ func TestFreshDirectoryGetsAllThatIsInMemory(t *testing.T) {
 	})
 }
 
+// The store makes room by what was confirmed longest ago.
+func TestWhatMayHaveMadeRoomOnDiskIsWrittenAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		c := openOver(t, s, nil, unwatched("r", tagged()))
+		c.Lookup(t.Context(), query("web"))
+		time.Sleep(2 * time.Hour)
+		s.renew(1)
+		c.Lookup(t.Context(), query("web"))
+		synctest.Wait()
+		if s.names() != "web" {
+			t.Error("confirmed on disk, where it is not any more")
+		}
+		closeCache(t, c)
+	})
+}
+
 func TestSignsOfLifeOfAWatchReachTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMapStore()

@@ -300,9 +300,17 @@ func TestWhatTheDiskBringsLateIsServedIfTheRegistryFails(t *testing.T) {
 		f.SetError(errors.New("down"))
 		c := start()
 		release := s.stop("get")
+		if _, err := c.Lookup(t.Context(), query("web")); err == nil {
+			t.Error("answered by nobody")
+		}
+		time.Sleep(20 * time.Second) // the registry is asked again
 		time.AfterFunc(50*time.Millisecond, release)
 		if a, err := c.Lookup(t.Context(), query("web")); err != nil || !a.Stale || a.Details&registry.DetailDisk == 0 {
 			t.Errorf("%s, want it from disk", describe(a, err))
+		}
+		calls := f.Calls("web")
+		if a, err := c.Lookup(t.Context(), query("web")); err != nil || !a.Stale || f.Calls("web") != calls {
+			t.Errorf("%s after %d more calls; the registry has just failed", describe(a, err), f.Calls("web")-calls)
 		}
 		closeCache(t, c)
 	})
