@@ -304,7 +304,7 @@ func TestWhatTheDiskBringsLateIsServedIfTheRegistryFails(t *testing.T) {
 			t.Error("answered by nobody")
 		}
 		time.Sleep(20 * time.Second) // the registry is asked again
-		time.AfterFunc(50*time.Millisecond, release)
+		time.AfterFunc(150*time.Millisecond, release)
 		if a, err := c.Lookup(t.Context(), query("web")); err != nil || !a.Stale || a.Details&registry.DetailDisk == 0 {
 			t.Errorf("%s, want it from disk", describe(a, err))
 		}
