@@ -21,7 +21,7 @@ import (
 // complaint, show the calls up to some one of them, those that were
 // acknowledged as durable included, and have all numbers go on above.
 func TestStoreCrashes(t *testing.T) {
-	runs(t, shareCrash, func(t *testing.T, r *run) {
+	runs(t, shareCrash, 1, func(t *testing.T, r *run) {
 		v := newVerifier(t, r)
 		s := &subject{r: r, v: v, gen: newGenerator(r.random(1)), every: 1, steps: 60}
 		if r.number%4 != 0 {
@@ -78,7 +78,7 @@ func options(fs vfs.FS) store.Options {
 }
 
 func (s *subject) run() error {
-	if err := s.begin(newMem(), history{}, numbers{}); err != nil {
+	if err := s.begin(vfs.NewCrashableMem(), history{}, numbers{}); err != nil {
 		return err
 	}
 	for i := 0; i < s.steps && s.v.failed() == nil; i++ {

@@ -1,7 +1,6 @@
 package torture
 
 import (
-	"errors"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -29,19 +28,6 @@ func newDisk(mem *vfs.MemFS) *disk {
 	d := &disk{mem: mem}
 	d.FS = errorfs.Wrap(wholeFS{mem, &d.clone}, errorfs.InjectorFunc(d.sees))
 	return d
-}
-
-// newMem returns an empty file system on which somebody made the data directory.
-func newMem() *vfs.MemFS {
-	mem := vfs.NewCrashableMem()
-	root, err := mem.OpenDir("")
-	if err == nil {
-		err = errors.Join(mem.MkdirAll("data", 0o755), root.Sync(), root.Close())
-	}
-	if err != nil {
-		panic(err)
-	}
-	return mem
 }
 
 // The kinds of boundaries.

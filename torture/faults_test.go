@@ -22,7 +22,7 @@ import (
 func TestFaults(t *testing.T) {
 	before := runtime.NumGoroutine()
 	deaths := 0
-	runs(t, shareFaults, func(t *testing.T, r *run) {
+	runs(t, shareFaults, 1, func(t *testing.T, r *run) {
 		f := newFaulty(r)
 		if err := f.run(); err != nil {
 			f.inj.heal()
@@ -74,7 +74,7 @@ type acknowledgement struct {
 }
 
 func newFaulty(r *run) *faulty {
-	f := &faulty{r: r, inj: &injector{rng: r.random(1)}, mem: newMem(), said: newSaid(), node: &node{stopped: true}}
+	f := &faulty{r: r, inj: &injector{rng: r.random(1)}, mem: vfs.NewCrashableMem(), said: newSaid(), node: &node{stopped: true}}
 	f.witness = newWitness(f.said, hasty)
 	return f
 }

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	lasting = flag.Duration("for", 12*time.Second, "how long all tests go on together; each makes at least one run")
+	lasting = flag.Duration("for", 12*time.Second, "how long all tests go on together; each makes some runs at least")
 	seed    = flag.Uint64("seed", 0, "seed of all that is random; 0: a new one")
 	number  = flag.Int("number", -1, "make only this run of each test; -1: as many as the time allows")
 )
@@ -50,10 +50,11 @@ type run struct {
 // runLimit ends a run that hangs, with the stacks of all goroutines.
 const runLimit = 2 * time.Minute
 
-// runs makes one run after the other for a share of the time.
-func runs(t *testing.T, share float64, one func(t *testing.T, r *run)) {
+// runs makes one run after the other for a share of the time, and at least so
+// many.
+func runs(t *testing.T, share float64, least int, one func(t *testing.T, r *run)) {
 	end := time.Now().Add(time.Duration(float64(*lasting) * share))
-	for i := 0; i == 0 || time.Now().Before(end); i++ {
+	for i := 0; i < least || time.Now().Before(end); i++ {
 		if *number >= 0 {
 			i = *number
 		}

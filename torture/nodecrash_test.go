@@ -22,7 +22,7 @@ import (
 // are right and fresh again.
 func TestNodeCrashes(t *testing.T) {
 	answered := 0
-	runs(t, shareNode, func(t *testing.T, r *run) {
+	runs(t, shareNode, 1, func(t *testing.T, r *run) {
 		c := &crashingNode{r: r, every: 1, steps: 60}
 		if r.number%4 != 0 {
 			c.every, c.steps = 2+r.rng.IntN(12), 60+r.rng.IntN(400)
@@ -71,7 +71,7 @@ type nodeJob struct {
 func (c *crashingNode) fail(err error) { c.failure.CompareAndSwap(nil, &err) }
 
 func (c *crashingNode) run() {
-	c.disk, c.said = newDisk(newMem()), newSaid()
+	c.disk, c.said = newDisk(vfs.NewCrashableMem()), newSaid()
 	c.witness = newWitness(c.said, usual)
 	c.disk.watch(c.boundary)
 	n, err := setup{fs: c.disk.FS, source: c.witness, memory: 1 << 20, verify: 10 * time.Millisecond}.start()

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -73,14 +74,60 @@ func (c *Client) body(res *http.Response) ([]byte, error) {
 	if res.ContentLength > limit {
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if int64(len(data)) > limit {
+	data, err := readAll(res.Body, limit)
+	if errors.Is(err, errTooLarge) {
 		return nil, tooLarge
 	}
-	if err != nil {
-		return nil, fmt.Errorf("after %d bytes: %w", len(data), err)
+	return data, err
+}
+
+var errTooLarge = errors.New("too large")
+
+// pieces holds the parts of bodies while they are read, so that one that turns
+// out too large leaves no garbage.
+var pieces = sync.Pool{New: func() any { return new(piece) }}
+
+type piece [64 << 10]byte
+
+// readAll reads a body of at most limit bytes.
+func readAll(body io.Reader, limit int64) ([]byte, error) {
+	body = io.LimitReader(body, limit+1)
+	var read []*piece
+	defer func() {
+		for _, p := range read {
+			pieces.Put(p)
+		}
+	}()
+	size := 0
+	for {
+		p := pieces.Get().(*piece)
+		read = append(read, p)
+		n, err := readFull(body, p[:])
+		size += n
+		switch {
+		case int64(size) > limit:
+			return nil, errTooLarge
+		case err == io.EOF:
+			data := make([]byte, 0, size)
+			for _, p := range read {
+				data = append(data, p[:min(len(p), size-len(data))]...)
+			}
+			return data, nil
+		case err != nil:
+			return nil, fmt.Errorf("after %d bytes: %w", size, err)
+		}
 	}
-	return data, nil
+}
+
+// readFull fills p unless an error or the end comes first. Unlike io.ReadFull
+// it tells the end from an unexpected one.
+func readFull(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 func conditional(req *http.Request) bool {
