@@ -60,12 +60,14 @@ func runs(t *testing.T, share float64, least int, one func(t *testing.T, r *run)
 		}
 		r := &run{test: t.Name(), number: i}
 		r.rng = r.random(0)
-		limit := time.AfterFunc(runLimit, func() {
-			debug.SetTraceback("all")
-			panic(fmt.Sprintf("%s lasts longer than %s", r, runLimit))
-		})
-		one(t, r)
-		limit.Stop()
+		func() {
+			limit := time.AfterFunc(runLimit, func() {
+				debug.SetTraceback("all")
+				panic(fmt.Sprintf("%s lasts longer than %s", r, runLimit))
+			})
+			defer limit.Stop()
+			one(t, r)
+		}()
 		if t.Failed() || *number >= 0 {
 			return
 		}
