@@ -144,43 +144,58 @@ func (s *Store) newWrite(put []*registry.Stored, confirm []registry.Confirmed, d
 		return nil, err
 	}
 	defer s.guard(d, &err)
-	w = &write{batch: d.db.NewBatch()}
-	return w, w.build(d.db, put, confirm, del)
+	w = &write{d: d, batch: d.db.NewBatch(), changes: d.changes.Load()}
+	find, err := newFinder(d.db)
+	if err != nil {
+		return nil, err
+	}
+	err = w.build(find, put, confirm, del)
+	return w, errors.Join(err, find.close())
 }
 
 // A write is a batch of entries, and what it is to the committer.
 type write struct {
+	d        *directory
 	batch    *pebble.Batch
-	put, del [][]byte // their keys
-	position uint64   // the greatest it uses
-	index    uint64   // likewise
+	put, del []seen
+	changes  uint64 // of d, before they were looked at
+	position uint64 // the greatest it uses
+	index    uint64 // likewise
+}
+
+// A seen is the key of an entry, and whether there was one.
+type seen struct {
+	key   []byte
+	there bool
 }
 
 // build fills the batch. It looks at the entries that are there already, so
-// that the committer finds them in memory.
-func (w *write) build(db *pebble.DB, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
+// that the committer need not.
+func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
 	var value []byte
 	putHere := map[registry.Key]bool{}
 	for _, e := range put {
 		putHere[e.Key] = true
-		key, _, err := lookAt(db, e.Key)
+		at, err := lookAt(find, e.Key)
 		if err != nil {
 			return err
 		}
-		w.put = append(w.put, key)
+		w.put = append(w.put, at)
 		value = appendStored(value[:0], e)
-		must(w.batch.Set(key, value, nil))
-		must(w.batch.Delete(appendKey(nil, familyConfirmed, e.Key), nil))
+		must(w.batch.Set(at.key, value, nil))
+		if at.there {
+			must(w.batch.Delete(appendKey(nil, familyConfirmed, e.Key), nil))
+		}
 		must(w.batch.Set(appendExpiryKey(nil, e.Expires, e.Key), nil, nil))
 		w.position, w.index = max(w.position, e.Began), max(w.index, indexOf(&e.Entry))
 	}
 	for i := range confirm {
 		c := &confirm[i]
-		_, there, err := lookAt(db, c.Key)
+		at, err := lookAt(find, c.Key)
 		if err != nil {
 			return err
 		}
-		if !there && !putHere[c.Key] {
+		if !at.there && !putHere[c.Key] {
 			continue // it was evicted: there is nothing to confirm
 		}
 		value = appendConfirmed(value[:0], c)
@@ -188,25 +203,24 @@ func (w *write) build(db *pebble.DB, put []*registry.Stored, confirm []registry.
 		w.position = max(w.position, c.Began)
 	}
 	for _, k := range del {
-		key, _, err := lookAt(db, k)
+		at, err := lookAt(find, k)
 		if err != nil {
 			return err
 		}
-		w.del = append(w.del, key)
-		must(w.batch.Delete(key, nil))
+		w.del = append(w.del, at)
+		must(w.batch.Delete(at.key, nil))
 		must(w.batch.Delete(appendKey(nil, familyConfirmed, k), nil))
 	}
 	return nil
 }
 
-// lookAt returns the key of an entry, and whether it is there.
-func lookAt(db *pebble.DB, k registry.Key) (key []byte, there bool, err error) {
+func lookAt(find finder, k registry.Key) (seen, error) {
 	if err := checkKey(k); err != nil {
-		return nil, false, err
+		return seen{}, err
 	}
-	key = appendKey(nil, familyEntry, k)
-	there, err = has(db, key)
-	return key, there, err
+	key := appendKey(nil, familyEntry, k)
+	there, err := find.has(key)
+	return seen{key, there}, err
 }
 
 func checkKey(k registry.Key) error {
@@ -217,18 +231,21 @@ func checkKey(k registry.Key) error {
 }
 
 func (w *write) add(r *round) error {
-	for _, keys := range [][][]byte{w.put, w.del} {
-		for _, key := range keys {
-			if err := r.lookAt(key); err != nil {
+	unchanged := r.d == w.d && r.d.changes.Load() == w.changes
+	for _, list := range [][]seen{w.put, w.del} {
+		for _, at := range list {
+			if unchanged {
+				r.know(at.key, at.there)
+			} else if err := r.lookAt(at.key); err != nil {
 				return err
 			}
 		}
 	}
-	for _, key := range w.put {
-		r.count(key, true)
+	for _, at := range w.put {
+		r.count(at.key, true)
 	}
-	for _, key := range w.del {
-		r.count(key, false)
+	for _, at := range w.del {
+		r.count(at.key, false)
 	}
 	r.usePosition(w.position)
 	r.index = max(r.index, w.index)

@@ -107,6 +107,7 @@ func (l logFile) check(name string) error {
 func (l logFile) damage() (at int, damaged bool) {
 	at = 0
 	for {
+		at = l.start(at)
 		c, ok, end := l.next(at)
 		if end {
 			return 0, false
@@ -118,9 +119,9 @@ func (l logFile) damage() (at int, damaged bool) {
 	}
 }
 
-// next reads the chunk at a position, or the one in the next block if no other
-// can follow in this one. end: the log is complete.
-func (l logFile) next(at int) (c chunk, ok, end bool) {
+// start returns where the chunk after a position begins: in the next block if
+// this one has no room for it.
+func (l logFile) start(at int) int {
 	header := headerPlain
 	if l.number != 0 {
 		header = headerSynced
@@ -128,6 +129,11 @@ func (l logFile) next(at int) (c chunk, ok, end bool) {
 	if left := logBlock - at%logBlock; left < header && !nonZero(l.data[min(at, len(l.data)):min(at+left, len(l.data))]) {
 		at += left
 	}
+	return at
+}
+
+// next reads the chunk that starts at a position. end: the log is complete.
+func (l logFile) next(at int) (c chunk, ok, end bool) {
 	if at >= len(l.data) || l.trailer(at) {
 		return c, false, true
 	}
@@ -135,11 +141,15 @@ func (l logFile) next(at int) (c chunk, ok, end bool) {
 	return c, ok, false
 }
 
-// trailer reports whether the end of a closed WAL is at a position.
+// trailer reports whether the end of a closed WAL is at a position: a header
+// without checksum, length and content, of the next number. One wrong bit makes
+// no other header of that.
 func (l logFile) trailer(at int) bool {
-	return l.number != 0 && at+headerNumbered <= len(l.data) && l.data[at+6] >= 5 && l.data[at+6] <= 12 &&
+	return l.number != 0 && at+headerNumbered <= len(l.data) && !nonZero(l.data[at:at+6]) && l.data[at+6] == trailerKind &&
 		binary.LittleEndian.Uint32(l.data[at+7:]) == l.number+1
 }
+
+const trailerKind = 5
 
 // chunk reads the chunk at a position.
 func (l logFile) chunk(at int) (c chunk, ok bool) {
@@ -190,6 +200,7 @@ func (l logFile) followed(unreadable int) bool {
 	}
 	for ; block < len(l.data); block += logBlock {
 		for at := block; ; {
+			at = l.start(at)
 			c, ok, end := l.next(at)
 			if end || !ok {
 				break

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"syscall"
@@ -90,6 +91,28 @@ func TestOneWrongBitInTheWALIsFound(t *testing.T) {
 			newestFile(t, mem, "", ".log")[at] ^= 1 << (at % 8)
 			mustBeFound(t, mem, fmt.Sprintf("byte %d of %d of the WAL, reopened %t", at, length, reopened))
 		}
+	}
+}
+
+// The same for many more bits, without opening the directory.
+func TestOneWrongBitAnywhereInTheWALIsDamage(t *testing.T) {
+	left := killedWith(t, 0, false)
+	data := newestFile(t, left, "", ".log")
+	l := logFile{data, binary.LittleEndian.Uint32(data[7:])}
+	if at, damaged := l.damage(); damaged {
+		t.Fatalf("damaged at %d before a bit was changed", at)
+	}
+	missed := 0
+	for bit := 0; bit < 8*(len(data)-4000); bit += 3 {
+		data[bit/8] ^= 1 << (bit % 8)
+		if _, damaged := l.damage(); !damaged {
+			missed++
+			t.Logf("bit %d of byte %d of %d", bit%8, bit/8, len(data))
+		}
+		data[bit/8] ^= 1 << (bit % 8)
+	}
+	if missed > 0 {
+		t.Errorf("%d wrong bits were not noticed", missed)
 	}
 }
 

@@ -38,11 +38,13 @@ type engineCounters struct {
 }
 
 const (
-	cacheSize      = 16 << 20 // indexes and filters of a million names; the cache package holds what is hot
-	memTableSize   = 8 << 20  // a restart replays this much, and often twice that
-	memTables      = 4        // at 32 MiB unflushed a commit waits: seconds of writing at full rate
-	smallMemTables = 8        // likewise in a small directory
-	openFiles      = 512      // tables of 4 GiB; far below the usual limit of 1024
+	memTableSize = 8 << 20 // a restart replays this much, and often twice that
+	memTables    = 4       // at 32 MiB unflushed a commit waits: seconds of writing at full rate
+	// Indexes and filters of a million names; the cache package holds what is
+	// hot. Memtables are taken off it.
+	cacheSize      = 16<<20 + memTables*memTableSize
+	smallMemTables = 8   // likewise in a small directory
+	openFiles      = 512 // tables of 4 GiB; far below the usual limit of 1024
 
 	probeName  = "probe"
 	probeBytes = 1 << 20 // a fresh directory takes a part of it
@@ -72,7 +74,7 @@ func engineOptions(fs vfs.FS, m *pebble.Merger, most registry.Size) *pebble.Opti
 		LBaseMaxBytes:               int64(within(64, 512<<10, 64<<20)),
 		MemTableStopWritesThreshold: memTables,
 		MaxOpenFiles:                openFiles,
-		L0CompactionThreshold:       2,               // few places to look for a name
+		L0CompactionThreshold:       8,               // of 8 MiB each, whose filters are in memory: half the rewriting of 2
 		L0StopWritesThreshold:       1000,            // the committer never waits for compactions; max_bytes bounds what they lag
 		BytesPerSync:                512 << 10,       // tables reach the disk steadily, not in one burst that holds up a WAL's fsync
 		WALBytesPerSync:             512 << 10,       // likewise entries, which nobody syncs

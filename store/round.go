@@ -17,7 +17,8 @@ type committed struct {
 	index     uint64 // reserved: none above it was given
 	wall      int64  // the newest reading kept
 	entries   atomic.Int64
-	unsynced  atomic.Bool // the newest batch was not synced
+	changes   atomic.Uint64 // of which entries are there
+	unsynced  atomic.Bool   // the newest batch was not synced
 	journal   journal
 }
 
@@ -72,6 +73,13 @@ func (r *round) lookAt(key []byte) error {
 	return err
 }
 
+// know takes it from who looked after the last change.
+func (r *round) know(key []byte, there bool) {
+	if _, known := r.present[string(key)]; !known {
+		r.present[string(key)] = there
+	}
+}
+
 // count counts what the batch makes of an entry that was looked at.
 func (r *round) count(key []byte, after bool) {
 	switch before := r.present[string(key)]; {
@@ -93,16 +101,31 @@ func (r *round) deleteEntry(key []byte) error {
 	return nil
 }
 
-// has reports whether there is a value under key. Unlike Get it asks the bloom
-// filters of the lowest level too: most new names are nowhere.
+// has reports whether there is a value under key.
 func has(db *pebble.DB, key []byte) (bool, error) {
-	it, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	f, err := newFinder(db)
 	if err != nil {
 		return false, err
 	}
-	there := it.SeekPrefixGE(key)
-	return there, errors.Join(it.Error(), it.Close())
+	there, err := f.has(key)
+	return there, errors.Join(err, f.close())
 }
+
+// A finder tells which keys have a value. Unlike Get it asks the bloom filters
+// of the lowest level too: most new names are nowhere.
+type finder struct{ it *pebble.Iterator }
+
+func newFinder(db *pebble.DB) (finder, error) {
+	it, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	return finder{it}, err
+}
+
+func (f finder) has(key []byte) (bool, error) {
+	there := f.it.SeekPrefixGE(key)
+	return there, f.it.Error()
+}
+
+func (f finder) close() error { return f.it.Close() }
 
 const (
 	// Indexes are reserved so far ahead, and again when less is left.
@@ -159,7 +182,10 @@ func (r *round) write() error {
 		}
 		r.d.unsynced.Store(!r.sync)
 	}
-	r.d.entries.Store(max(r.d.entries.Load()+r.entries, 0))
+	if r.counted {
+		r.d.entries.Store(max(r.d.entries.Load()+r.entries, 0))
+		r.d.changes.Add(1)
+	}
 	r.d.journal.publish()
 	r.reset()
 	return nil
