@@ -21,6 +21,7 @@ func TestThreeEngines(t *testing.T) {
 	total := map[string]int{}
 	runs(t, shareEngines, 5, func(t *testing.T, r *run) {
 		var failure error
+		total["runs"]++
 		synctest.Test(t, func(*testing.T) { failure = runEngines(r, total) })
 		if failure != nil {
 			r.fail(t, "%v", failure)
@@ -30,10 +31,12 @@ func TestThreeEngines(t *testing.T) {
 	if t.Failed() || *number >= 0 {
 		return
 	}
-	for _, e := range []string{engineDisk, engineRestarted} {
-		if total[e+" from disk"] == 0 {
-			t.Errorf("%s: no answer came from disk", e)
-		}
+	if total[engineRestarted+" from disk"] == 0 {
+		t.Errorf("%s: no answer came from disk", engineRestarted)
+	}
+	// In two of three runs, little memory is enough.
+	if total[engineDisk+" from disk"] == 0 && total["runs"] >= 40 {
+		t.Errorf("%s: no answer came from disk in %d runs", engineDisk, total["runs"])
 	}
 }
 

@@ -67,7 +67,7 @@ func (p put) to(f *registrytest.Fake) {
 		Document: document[:p.size], MediaType: "application/octet-stream", Tags: tagsOf(p.name), Wishes: registry.NoWishes})
 }
 
-var document = make([]byte, 512<<10)
+var document = make([]byte, 256<<10)
 
 func (s *said) remove(name string) {
 	s.changing.Lock()

@@ -34,6 +34,7 @@ func (f *faulty) suffer(kind fault) error {
 func (f *faulty) restart() error {
 	f.note("restart with the fault")
 	f.wounded = true
+	f.witness.forget() // where nothing can be read, its numbers are lost
 	if err := f.stop(true); err != nil {
 		return err
 	}
