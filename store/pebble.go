@@ -85,6 +85,7 @@ func engineOptions(fs vfs.FS, m *pebble.Merger, most registry.Size) *pebble.Opti
 	o.TargetFileSizes[0] = int64(within(1024, 32<<10, 2<<20))
 	if o.MemTableSize < memTableSize/2 {
 		o.MemTableStopWritesThreshold = smallMemTables
+		o.L0CompactionThreshold = 2 // what was evicted gives its space back at once
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most names have no mark and no confirmation: 1 % are looked for in vain
