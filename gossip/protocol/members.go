@@ -1,0 +1,195 @@
+package protocol
+
+import (
+	"cmp"
+	"slices"
+)
+
+// An entry is how far this node's membership is.
+type entry struct {
+	done    bool   // it counts itself among the members
+	pending bool   // an Issue is under way
+	seq     uint64 // of the record of its entry in this life; 0: none
+}
+
+// Members returns all that are or were members, by id.
+func (c *Core) Members() []Member {
+	list := make([]Member, 0, len(c.members))
+	for _, m := range c.members {
+		list = append(list, m)
+	}
+	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// unsaved returns the members if they changed since they were last saved.
+func (c *Core) unsaved() []Member {
+	if c.saved == c.version {
+		return nil
+	}
+	c.saved = c.version
+	return c.Members()
+}
+
+// unite takes over what is newer of a member.
+func (c *Core) unite(m Member) {
+	old, ok := c.members[m.ID]
+	n, changed := m, true
+	if ok {
+		n, changed = old.merge(m)
+	}
+	if !changed {
+		return
+	}
+	c.members[m.ID] = n
+	c.version++
+	c.recheck = true
+	if m.ID == c.config.Self.Node && n.Out && c.leave.stage == staying {
+		c.entry = entry{} // forgotten while alive: it enters anew
+	}
+}
+
+// majority returns how many of the members are more than half.
+func (c *Core) majority() int {
+	n := 0
+	for _, m := range c.members {
+		if !m.Out {
+			n++
+		}
+	}
+	return n/2 + 1
+}
+
+// issuedChange follows up a change of the members that this node issued.
+func (c *Core) issuedChange(r Record) {
+	c.unite(*r.Change)
+	if r.Change.ID != c.config.Self.Node {
+		return
+	}
+	c.entry.pending = false
+	switch {
+	case r.Change.Out:
+		c.leave.seq = r.ID.Seq
+	case r.Change.In:
+		c.entry.done = true // the first of a cluster
+	default:
+		c.entry.seq = r.ID.Seq
+		for _, k := range c.known {
+			k.admission, k.admits = nil, false
+		}
+	}
+}
+
+// enter goes on with this node's entry.
+func (c *Core) enter() {
+	switch {
+	case c.entry.done, c.entry.pending, c.leave.stage != staying:
+	case c.entry.seq == 0 && c.mayEnter():
+		c.issueEntry(false)
+	case c.entry.seq == 0 && c.mayBegin():
+		c.issueEntry(true)
+	case c.entry.seq != 0 && c.admitted():
+		c.entry.done = true
+		me := c.members[c.config.Self.Node]
+		me.In = true
+		c.unite(me)
+		for _, p := range c.inOrder() {
+			if p.accepted {
+				c.show(p, false)
+			}
+		}
+		c.replaceNamesakes()
+	}
+}
+
+func (c *Core) issueEntry(first bool) {
+	self := c.config.Self
+	c.entry.pending = true
+	c.do(Issue{Member{ID: self.Node, Entry: c.members[self.Node].Entry + 1, In: first, Name: self.Name, Address: self.Address}})
+}
+
+// others returns the members that have entered, but this one.
+func (c *Core) others() []NodeID {
+	var list []NodeID
+	for id, m := range c.members {
+		if m.In && !m.Out && id != c.config.Self.Node {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// mayEnter reports whether there is a member to enter by.
+func (c *Core) mayEnter() bool {
+	for _, id := range c.others() {
+		if p := c.streamOf(id); p != nil && p.complete {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBegin reports whether this node is to be the first of a cluster: of those
+// who look for one, and found each other, the lowest id begins.
+func (c *Core) mayBegin() bool {
+	if len(c.others()) > 0 {
+		return false
+	}
+	waited := c.now - c.start
+	if !c.config.Join {
+		return true
+	}
+	for _, p := range c.conns {
+		if p.accepted && (!p.complete || p.hello.Node < c.config.Self.Node) {
+			return false
+		}
+	}
+	return c.searched && waited >= gatherFor || waited >= c.config.Alone
+}
+
+// admit notes whether a node that logged this one's entry is reached as of then.
+func (c *Core) admit(k *known) {
+	if c.entry.done || c.entry.seq == 0 || k.admits {
+		return
+	}
+	if k.admission == nil {
+		if !k.shown[c.own.EpochID].Logged.Contains(c.entry.seq) {
+			return
+		}
+		k.admission = &goal{c.now, c.lacking(k)}
+	}
+	k.admits = c.isReached(k.admission)
+}
+
+// admitted reports whether a majority of those who entered before admits this
+// node.
+func (c *Core) admitted() bool {
+	others := c.others()
+	n := 0
+	for _, id := range others {
+		if k := c.known[id]; k != nil && k.admits {
+			n++
+		}
+	}
+	return len(others) > 0 && n > len(others)/2
+}
+
+// replaceNamesakes forgets silent members of this node's name: it is their
+// successor, on an empty or restored disk.
+func (c *Core) replaceNamesakes() {
+	for _, m := range c.Members() {
+		if m.Name == c.config.Self.Name && m.Name != "" && m.ID != c.config.Self.Node && c.streamOf(m.ID) == nil {
+			c.forget(m.ID)
+		}
+	}
+}
+
+// forget has a member go.
+func (c *Core) forget(id NodeID) {
+	m, ok := c.members[id]
+	if !ok || m.Out || id == c.config.Self.Node {
+		return
+	}
+	m.Out = true
+	c.do(Issue{m})
+}

@@ -1,0 +1,185 @@
+package protocol
+
+// A peer is one stream.
+type peer struct {
+	conn     Conn
+	hello    Hello
+	dialed   bool
+	accepted bool // it is the one stream of its node
+	received Time // when anything came last
+
+	asked Time     // when the last beacon was sent
+	sent  []beacon // the newest ones, oldest first
+	echo  uint64   // the newest beacon received
+
+	told        bool // a full state was sent
+	dirty       map[EpochID]bool
+	toldMembers uint64
+	toldEntered bool
+	complete    bool // a full state was received
+
+	rival      *peer // says to be the same node; the one that answers stays
+	challenged Time
+}
+
+type beacon struct {
+	number uint64
+	time   Time
+}
+
+const beaconsKept = 16
+
+// A known is what a node showed, on any stream.
+type known struct {
+	shown     map[EpochID]Mark
+	heard     Time // when a beacon was sent that it answered; 0: never
+	reached   Time // when a beacon was sent such that all it had then is here
+	next      *goal
+	entered   bool
+	admission *goal // what it had when it first showed this node's entry
+	admits    bool
+}
+
+// A goal is what has to be reached.
+type goal struct {
+	time Time
+	lack map[EpochID]Ranges
+}
+
+func (c *Core) knownOf(id NodeID) *known {
+	k := c.known[id]
+	if k == nil {
+		k = &known{shown: map[EpochID]Mark{}}
+		c.known[id] = k
+	}
+	return k
+}
+
+// streamOf returns the stream in use with a node.
+func (c *Core) streamOf(id NodeID) *peer {
+	for _, p := range c.conns {
+		if p.accepted && p.hello.Node == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// connect takes up a stream, or refuses it.
+func (c *Core) connect(e Connected) {
+	self := c.config.Self
+	p := &peer{conn: e.Conn, hello: e.Peer, dialed: e.Dialed, received: c.now, dirty: map[EpochID]bool{}}
+	c.conns[e.Conn] = p
+	switch {
+	case e.Peer.Major > Major:
+		c.close(p, ReasonVersion)
+		return
+	case e.Peer.Node == self.Node && e.Peer.Epoch == self.Epoch:
+		c.close(p, ReasonSelf)
+		return
+	case e.Peer.Node == self.Node:
+		c.meetTwin(p)
+		return
+	}
+	old := c.streamOf(e.Peer.Node)
+	switch {
+	case old == nil:
+		c.accept(p)
+	case old.hello.Epoch == e.Peer.Epoch:
+		// Both dialed at once, or the old one is broken and nobody noticed.
+		lower := min(self.Node, e.Peer.Node) == self.Node
+		if old.dialed == p.dialed || p.dialed == lower || c.now-old.received > Second+200*Millisecond {
+			c.close(old, ReasonReplaced)
+			c.accept(p)
+		} else {
+			c.close(p, ReasonReplaced)
+		}
+	case old.rival != nil:
+		c.close(p, ReasonReplaced)
+	default:
+		old.rival, old.challenged = p, c.now
+		c.show(old, true)
+	}
+}
+
+// meetTwin meets a node with this one's id: one of the two must take another.
+func (c *Core) meetTwin(p *peer) {
+	twin := p.hello
+	if c.entry.done && c.synced > c.now || twin.Epoch < c.config.Self.Epoch {
+		c.close(p, ReasonDuplicate)
+		return
+	}
+	c.close(p, ReasonSelf)
+	c.renew(true, ReasonDuplicate)
+}
+
+func (c *Core) accept(p *peer) {
+	p.accepted, p.received = true, c.now
+	c.show(p, true)
+}
+
+// replace lets the rival of a stream that does not answer take its place.
+func (c *Core) replace(p *peer) {
+	rival := p.rival
+	p.rival = nil
+	c.close(p, ReasonReplaced)
+	if c.conns[rival.conn] != nil {
+		c.accept(rival)
+	}
+}
+
+func (c *Core) close(p *peer, why Reason) {
+	c.do(Send{p.conn, Refused{why}})
+	c.do(Close{p.conn, why})
+	c.disconnect(p.conn)
+}
+
+func (c *Core) disconnect(conn Conn) {
+	p := c.conns[conn]
+	delete(c.conns, conn)
+	if p == nil {
+		return
+	}
+	for _, e := range c.open {
+		if e.pulling.conn == conn {
+			e.pulling.conn = 0
+		}
+	}
+	if rival := p.rival; rival != nil && c.conns[rival.conn] != nil {
+		c.accept(rival)
+	}
+}
+
+// forgetTold has the next state tell all again.
+func (p *peer) forgetTold() {
+	p.told, p.toldMembers = false, 0
+	p.asked = 0
+}
+
+// show sends a state.
+func (c *Core) show(p *peer, ask bool) {
+	s := State{Echo: p.echo, Full: !p.told, Entered: c.entry.done}
+	if ask {
+		c.beacon++
+		s.Beacon, p.asked = c.beacon, c.now
+		if p.sent = append(p.sent, beacon{c.beacon, c.now}); len(p.sent) > beaconsKept {
+			p.sent = p.sent[1:]
+		}
+	}
+	if s.Full {
+		for _, e := range c.all() {
+			s.Marks = append(s.Marks, e.mark())
+		}
+	} else {
+		for _, id := range sorted(p.dirty) {
+			s.Marks = append(s.Marks, c.epochs[id].mark())
+		}
+	}
+	clear(p.dirty)
+	if p.toldMembers != c.version+1 {
+		p.toldMembers = c.version + 1
+		s.Members = c.Members()
+	}
+	p.told, p.toldEntered = true, s.Entered
+	c.do(Send{p.conn, s})
+}

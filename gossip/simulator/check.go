@@ -1,0 +1,177 @@
+package simulator
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+)
+
+// An ack is an invalidation and what became of it.
+type ack struct {
+	id      protocol.RecordID
+	name    string
+	version int            // of the registry when it was asked for
+	level   protocol.Level // 0: local
+	at      protocol.Time  // when it was acknowledged; 0: not yet
+	origin  *node
+	disk    *disk // of its origin
+}
+
+const names = 12
+
+// work has clients change, invalidate and read.
+func (s *sim) work() {
+	if s.calm {
+		return
+	}
+	s.after(s.upTo(20*protocol.Millisecond), s.work)
+	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	if !n.up || n.paused {
+		return
+	}
+	name := fmt.Sprintf("service-%d", s.rng.IntN(names))
+	if s.chance(75) {
+		s.read(n, name)
+		return
+	}
+	s.registry[name]++
+	s.invalidate(n, name, protocol.Level(s.rng.IntN(3)))
+}
+
+func (s *sim) invalidate(n *node, name string, level protocol.Level) {
+	if n.dead {
+		level = protocol.LevelQuorum
+	}
+	a := &ack{name: name, version: s.registry[name], level: level, origin: n, disk: n.disk}
+	r := &protocol.Record{Raw: encode(name, s.chance(20))}
+	n.issue(r, func() {
+		if level == 0 {
+			s.acknowledged(a)
+			return
+		}
+		token := a.id.Seq
+		n.confirms[token] = a
+		n.step(protocol.Await{Token: token, Seq: a.id.Seq, Level: level})
+	})
+	a.id = r.ID
+	s.acks = append(s.acks, a)
+}
+
+func (s *sim) acknowledged(a *ack) {
+	a.at = s.now
+	s.result.Acked[[]string{"local", "quorum", "all"}[a.level]]++
+}
+
+// reached is told who confirmed: all of them must have it on disk.
+func (n *node) reached(e protocol.Reached) {
+	s, a := n.s, n.confirms[e.Token]
+	if a == nil || a.at != 0 {
+		return
+	}
+	if len(e.Pending) > 0 && a.level == protocol.LevelAll {
+		s.violated("%s calls %s confirmed by all, with %v pending", n.name, a.id, e.Pending)
+	}
+	for _, o := range s.nodes {
+		if slices.Contains(e.Confirmed, o.disk.id) && !o.gone && s.Break == BreakNothing && s.Faults&(Copies|Restores) == 0 && !o.onDisk(a.id) {
+			s.violated("%s says that %s confirmed %s, but it is not on its disk", n.name, o.name, a.id)
+		}
+	}
+	s.trace("%s: %s has %v, fenced %v, pending %v", n.name, a.id, e.Confirmed, e.Fenced, e.Pending)
+	s.acknowledged(a)
+}
+
+func (n *node) onDisk(id protocol.RecordID) bool {
+	k := n.disk.epochs[id.EpochID]
+	if k == nil {
+		return false
+	}
+	_, ok := k.records[id.Seq]
+	return ok || id.Seq < k.start
+}
+
+// bound is after how long a synced node has what a majority confirmed.
+const bound = 4100 * protocol.Millisecond // of clocks that differ by one in a hundred
+
+// trusted reports whether a node says that it is synced and must be right. Of
+// two on copies of one disk, nobody can tell whose confirmation it was, until
+// one of them is refused.
+func (s *sim) trusted(n *node) bool {
+	for _, o := range s.nodes {
+		if o != n && o.up && o.disk.id == n.disk.id {
+			n.twin, o.twin = s.now, s.now
+		}
+	}
+	return n.synced > n.clock() && (n.twin == 0 || s.now-n.twin > 5*protocol.Second)
+}
+
+// check holds a fresh answer, to a read that began at a time, against what was
+// acknowledged by then.
+func (s *sim) check(n *node, name string, version int, began protocol.Time) {
+	if !s.trusted(n) {
+		return
+	}
+	s.result.Reads++
+	for _, a := range s.acks {
+		if a.name != name || a.version <= version || a.at == 0 {
+			continue
+		}
+		if a.level == protocol.LevelAll && a.at < began || a.level == protocol.LevelQuorum && a.at+bound < began {
+			s.violated("%s, synced, answers %s of version %d; version %d was acknowledged by %s at %.4f s, level %d",
+				n.name, name, version, a.version, a.id, float64(a.at)/1e9, a.level)
+			return
+		}
+	}
+}
+
+// audit checks now and then that synced nodes have what they must.
+func (s *sim) audit() {
+	if s.calm {
+		return
+	}
+	s.after(50*protocol.Millisecond, s.audit)
+	s.acks = slices.DeleteFunc(s.acks, func(a *ack) bool {
+		return a.at != 0 && s.now-a.at > 60*protocol.Second && s.everyoneHas(a)
+	})
+	for _, n := range s.nodes {
+		if !n.up || !s.trusted(n) || n.paused {
+			continue
+		}
+		for _, a := range s.acks {
+			must := a.level == protocol.LevelAll || a.level == protocol.LevelQuorum && a.at+bound < s.now
+			if a.at != 0 && a.at < s.now && must && !n.has(a.id) {
+				s.violated("%s is synced without %s, acknowledged at %.4f s, level %d", n.name, a.id, float64(a.at)/1e9, a.level)
+				return
+			}
+		}
+	}
+}
+
+func (s *sim) everyoneHas(a *ack) bool {
+	for _, n := range s.nodes {
+		if !n.gone && (!n.up || !n.has(a.id)) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkHealed checks that in the end all are synced and nothing is lost.
+func (s *sim) checkHealed() {
+	for _, n := range s.nodes {
+		if n.gone {
+			continue
+		}
+		if !n.up || n.synced <= n.clock() {
+			s.violated("%s is not synced long after the last fault (up %t)", n.name, n.up)
+			return
+		}
+		for _, a := range s.acks {
+			lost := a.level == 0 && a.origin.disk != a.disk || a.origin.gone && a.level == 0
+			if a.at != 0 && !lost && !n.has(a.id) {
+				s.violated("%s never got %s, acknowledged at %.4f s, level %d", n.name, a.id, float64(a.at)/1e9, a.level)
+				return
+			}
+		}
+	}
+}

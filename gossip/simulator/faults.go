@@ -1,0 +1,349 @@
+package simulator
+
+import (
+	"slices"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+)
+
+// Faults is a set of kinds of faults.
+type Faults uint32
+
+// The kinds.
+const (
+	Kills Faults = 1 << iota
+	Pauses
+	Partitions
+	OneWay // one direction of some links is cut
+	SlowLinks
+	Loss // datagrams are lost, up to 30 %
+	SlowDisks
+	DeadDisks
+	Caps // journals hold few records
+	Joins
+	Leaves
+	Forgets
+	Copies   // a data directory is copied and used twice
+	Restores // a data directory is set back
+	Clocks   // clocks run at changing rates
+
+	allKinds = iota
+	All      = Faults(1<<allKinds - 1)
+)
+
+var faultNames = [allKinds]string{"kill", "pause", "partition", "one-way partition", "slow link", "loss", "slow disk", "dead disk",
+	"journal cap", "join", "leave", "forget", "copied directory", "restored directory", "clock rate"}
+
+// Each calls yield for every kind of the set, with its name.
+func (f Faults) Each(yield func(kind Faults, name string)) {
+	for i, name := range faultNames {
+		if f&(1<<i) != 0 {
+			yield(1<<i, name)
+		}
+	}
+}
+
+func (f Faults) journalCap() int {
+	if f&Caps != 0 {
+		return 60
+	}
+	return 1 << 30
+}
+
+const mostNodes = 9
+
+// trouble makes a fault now and then.
+func (s *sim) trouble() {
+	if s.calm {
+		return
+	}
+	s.after(100*protocol.Millisecond+s.upTo(1500*protocol.Millisecond), s.trouble)
+	var kinds []Faults
+	s.Faults.Each(func(kind Faults, _ string) {
+		if kind != Caps {
+			kinds = append(kinds, kind)
+		}
+	})
+	if len(kinds) == 0 {
+		return
+	}
+	kind := kinds[s.rng.IntN(len(kinds))]
+	if s.fault(kind) {
+		s.result.Faults[faultNames[slices.Index(bits(), kind)]]++
+	}
+}
+
+func bits() []Faults {
+	list := make([]Faults, allKinds)
+	for i := range list {
+		list[i] = 1 << i
+	}
+	return list
+}
+
+// fault makes one fault; false if there is nobody to make it with.
+func (s *sim) fault(kind Faults) bool {
+	n := s.nodes[s.rng.IntN(len(s.nodes))]
+	length := s.upTo(6 * protocol.Second)
+	switch kind {
+	case Kills:
+		return s.killFor(n, length)
+	case Pauses:
+		return s.pause(n, length)
+	case Partitions, OneWay:
+		return s.partition(kind == OneWay, length)
+	case SlowLinks, Loss:
+		return s.hamper(kind == Loss, length)
+	case SlowDisks, DeadDisks:
+		return s.spoil(n, kind == DeadDisks, length)
+	case Joins:
+		if len(s.nodes) >= mostNodes {
+			return false
+		}
+		s.boot(s.addNode())
+	case Leaves:
+		if !n.up || n.paused || len(n.members()) < 4 || s.upNodes() < 4 {
+			return false
+		}
+		s.trace("%s leaves", n.name)
+		n.step(protocol.Leave{})
+	case Forgets:
+		return s.forget(n)
+	case Copies:
+		return s.copy(n)
+	case Restores:
+		return s.restore(n, length)
+	case Clocks:
+		now := n.clock()
+		n.rate = 1 + (s.rng.Float64()-0.5)/50
+		n.offset += now - n.clock()
+	}
+	return true
+}
+
+// spare reports whether a node's disk may be lost: all others are synced and
+// have what it has. What a majority confirmed is lost if too many disks are
+// lost before others have it: that is not promised.
+func (s *sim) spare(but *node) bool {
+	others := 0
+	for _, n := range s.nodes {
+		if n == but || n.gone {
+			continue
+		}
+		others++
+		if !n.up || n.paused || n.dead || n.synced <= n.clock() {
+			return false
+		}
+		for _, a := range s.acks {
+			if but.onDisk(a.id) && !n.has(a.id) {
+				return false
+			}
+		}
+	}
+	return others > 0
+}
+
+func (s *sim) upNodes() (n int) {
+	for _, o := range s.nodes {
+		if o.up {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *sim) killFor(n *node, length protocol.Time) bool {
+	if !n.up {
+		return false
+	}
+	s.kill(n)
+	s.after(length, func() { s.boot(n) })
+	return true
+}
+
+// pause stops the process for a while; what comes waits.
+func (s *sim) pause(n *node, length protocol.Time) bool {
+	if !n.up || n.paused {
+		return false
+	}
+	s.trace("%s paused", n.name)
+	n.paused = true
+	life := n.life
+	s.after(length, func() {
+		if n.life == life {
+			s.resume(n)
+		}
+	})
+	return true
+}
+
+func (s *sim) resume(n *node) {
+	if !n.paused {
+		return
+	}
+	s.trace("%s goes on", n.name)
+	held := n.held
+	n.paused, n.held = false, nil
+	for _, run := range held {
+		run()
+	}
+}
+
+// partition cuts the links between some nodes and the others.
+func (s *sim) partition(oneWay bool, length protocol.Time) bool {
+	side := map[*node]bool{}
+	for _, n := range s.nodes {
+		side[n] = s.chance(40)
+	}
+	var cut [][2]*node
+	for _, a := range s.nodes {
+		for _, b := range s.nodes {
+			if side[a] && !side[b] {
+				cut = append(cut, [2]*node{a, b})
+				if !oneWay {
+					cut = append(cut, [2]*node{b, a})
+				}
+			}
+		}
+	}
+	if len(cut) == 0 {
+		return false
+	}
+	s.trace("%d links cut", len(cut))
+	for _, l := range cut {
+		s.link(l[0], l[1]).cut = true
+	}
+	s.after(length, func() { s.heal(cut) })
+	return true
+}
+
+func (s *sim) heal(cut [][2]*node) {
+	s.trace("%d links heal", len(cut))
+	for _, l := range cut {
+		s.link(l[0], l[1]).cut = false
+		s.healed(l[0], l[1])
+	}
+}
+
+func (s *sim) hamper(loss bool, length protocol.Time) bool {
+	a, b := s.nodes[s.rng.IntN(len(s.nodes))], s.nodes[s.rng.IntN(len(s.nodes))]
+	l := s.link(a, b)
+	if loss {
+		l.lossy = 30
+	} else {
+		l.slow = s.upTo(2 * protocol.Second)
+	}
+	s.after(length, func() { l.lossy, l.slow = 1, 0 })
+	return true
+}
+
+// spoil makes a disk slow for a while, or lets it die: then the node goes on
+// without, and gets an empty one when it starts anew.
+func (s *sim) spoil(n *node, dead bool, length protocol.Time) bool {
+	if !n.up || n.dead || dead && !s.spare(n) {
+		return false
+	}
+	if !dead {
+		n.slow = s.upTo(500 * protocol.Millisecond)
+		s.after(length, func() { n.slow = 0 })
+		return true
+	}
+	s.trace("the disk of %s dies", n.name)
+	n.dead = true
+	s.after(length, func() { s.exchange(n) })
+	return true
+}
+
+func (s *sim) exchange(n *node) {
+	if !n.dead {
+		return
+	}
+	s.kill(n)
+	n.disk = newDisk(protocol.NodeID(s.rng.Uint64()))
+	s.boot(n)
+}
+
+// forget has a node go for good, and an operator say so.
+func (s *sim) forget(n *node) bool {
+	if n.gone || s.upNodes() < 4 || !s.spare(n) {
+		return false
+	}
+	s.kill(n)
+	n.gone = true
+	return true
+}
+
+// operate has an operator forget, now and then, the nodes that are gone: those
+// told to go, and ids whose disk is lost.
+func (s *sim) operate() {
+	s.after(s.upTo(3*protocol.Second), s.operate)
+	o := s.nodes[s.rng.IntN(len(s.nodes))]
+	if !o.up || o.paused {
+		return
+	}
+	alive := map[protocol.NodeID]bool{}
+	for _, n := range s.nodes {
+		if !n.gone {
+			alive[n.disk.id] = true
+		}
+	}
+	for _, id := range o.members() {
+		if !alive[id] {
+			s.trace("%s is told to forget %s", o.name, id)
+			o.step(protocol.Forget{Node: id})
+		}
+	}
+}
+
+// copy starts another process on a copy of a data directory.
+func (s *sim) copy(n *node) bool {
+	if len(s.nodes) >= mostNodes || n.dead || n.gone || !s.spare(n) {
+		return false
+	}
+	c := s.addNode()
+	c.disk = n.disk.clone()
+	s.trace("%s starts on a copy of the disk of %s", c.name, n.name)
+	s.boot(c)
+	return true
+}
+
+// restore sets a data directory back to what it was a while ago. One from
+// before the members changed may believe to be a majority: that nothing goes
+// wrong then is not promised.
+func (s *sim) restore(n *node, length protocol.Time) bool {
+	if n.gone || n.dead {
+		return false
+	}
+	backup := n.disk.clone()
+	s.after(length, func() {
+		same := slices.Equal(stayed(backup.members), stayed(n.disk.members))
+		if n.gone || n.dead || n.disk.id != backup.id || s.calm || !same || !s.spare(n) {
+			return
+		}
+		s.kill(n)
+		s.trace("the disk of %s is set back", n.name)
+		n.disk = backup
+		s.after(s.upTo(2*protocol.Second), func() { s.boot(n) })
+	})
+	return true
+}
+
+// calmDown ends all faults.
+func (s *sim) calmDown() {
+	s.trace("calm")
+	s.calm = true
+	for _, l := range s.links {
+		l.cut, l.slow, l.lossy = false, 0, 1
+	}
+	for _, n := range s.nodes {
+		s.exchange(n)
+		s.resume(n)
+		n.slow = 0
+		s.boot(n)
+	}
+	for _, a := range s.nodes {
+		for _, b := range s.nodes {
+			s.healed(a, b)
+		}
+	}
+}

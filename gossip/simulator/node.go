@@ -1,0 +1,307 @@
+package simulator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+)
+
+// A disk is what a node keeps. Batches wait for their fsync in order.
+type disk struct {
+	id      protocol.NodeID
+	epoch   uint64 // for [BreakReuseEpoch]
+	epochs  map[protocol.EpochID]*kept
+	members []protocol.Member
+}
+
+// kept is a journal's part of one epoch.
+type kept struct {
+	start, hard uint64
+	records     map[uint64]protocol.Record
+}
+
+func newDisk(id protocol.NodeID) *disk {
+	return &disk{id: id, epochs: map[protocol.EpochID]*kept{}}
+}
+
+func (d *disk) epochOf(id protocol.EpochID) *kept {
+	k := d.epochs[id]
+	if k == nil {
+		k = &kept{start: 1, records: map[uint64]protocol.Record{}}
+		d.epochs[id] = k
+	}
+	return k
+}
+
+func (d *disk) clone() *disk {
+	c := &disk{id: d.id, epoch: d.epoch, epochs: map[protocol.EpochID]*kept{}, members: slices.Clone(d.members)}
+	for id, k := range d.epochs {
+		c.epochs[id] = &kept{k.start, k.hard, maps.Clone(k.records)}
+	}
+	return c
+}
+
+// marks returns what a node starts with.
+func (d *disk) marks() []protocol.Mark {
+	var list []protocol.Mark
+	for _, id := range slices.SortedFunc(maps.Keys(d.epochs), compareEpochs) {
+		k := d.epochs[id]
+		m := protocol.Mark{EpochID: id, Start: k.start, Hard: k.hard}
+		m.Logged.Add(1, k.start-1)
+		for _, seq := range slices.Sorted(maps.Keys(k.records)) {
+			m.Logged.Add(seq, seq)
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func compareEpochs(a, b protocol.EpochID) int {
+	if a.Origin != b.Origin {
+		if a.Origin < b.Origin {
+			return -1
+		}
+		return 1
+	}
+	if a.Epoch < b.Epoch {
+		return -1
+	}
+	if a.Epoch > b.Epoch {
+		return 1
+	}
+	return 0
+}
+
+// put keeps a record, and truncates the oldest at the cap.
+func (d *disk) put(r protocol.Record, most int) {
+	k := d.epochOf(r.ID.EpochID)
+	if r.ID.Seq < k.start {
+		return
+	}
+	k.records[r.ID.Seq] = r
+	for len(k.records) > most {
+		k.drop(slices.Min(slices.Collect(maps.Keys(k.records))) + 1)
+	}
+}
+
+// drop removes the records below a sequence.
+func (k *kept) drop(below uint64) {
+	for seq, r := range k.records {
+		if seq < below {
+			if isHard(r) {
+				k.hard = max(k.hard, seq)
+			}
+			delete(k.records, seq)
+		}
+	}
+	k.start = max(k.start, below)
+}
+
+// A node is a process, or the place where one was.
+type node struct {
+	s      *sim
+	number int
+	name   string
+	disk   *disk
+	dead   bool // its disk
+	slow   protocol.Time
+
+	up, paused bool
+	held       []func() // what comes while it is paused
+	life       int
+	gone       bool          // left or forgotten for good
+	twin       protocol.Time // when another last ran on a copy of its disk
+	epoch      uint64
+	seq        uint64
+	core       *protocol.Core
+	rate       float64 // of its clock
+	offset     protocol.Time
+	streams    map[protocol.Conn]*stream
+	pending    []*batch // waiting for fsync, in order
+	synced     protocol.Time
+	known      []protocol.Member
+	confirms   map[uint64]*ack // by token
+	cache      cache
+	applied    map[protocol.RecordID]bool
+	covered    map[protocol.EpochID]uint64 // everything was raised for what is up to here
+}
+
+// A batch is one fsync.
+type batch struct {
+	write func(d *disk)
+	done  func()
+}
+
+func (s *sim) addNode() *node {
+	n := &node{s: s, number: len(s.nodes), name: fmt.Sprintf("edge-%d", len(s.nodes)+1),
+		rate: 1 + (s.rng.Float64()-0.5)/50, offset: s.upTo(1000 * protocol.Second)}
+	n.disk = newDisk(protocol.NodeID(s.rng.Uint64()))
+	s.nodes = append(s.nodes, n)
+	return n
+}
+
+// clock returns the node's own time.
+func (n *node) clock() protocol.Time { return n.offset + protocol.Time(float64(n.s.now)*n.rate) }
+
+func (n *node) hello() protocol.Hello {
+	return protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: n.disk.id, Epoch: n.epoch, Name: n.name, Address: fmt.Sprint(n.number)}
+}
+
+// boot starts the process.
+func (s *sim) boot(n *node) {
+	if n.up || n.gone {
+		return
+	}
+	n.up, n.paused, n.held, n.dead = true, false, nil, false
+	n.life++
+	n.epoch, n.seq = s.rng.Uint64(), 0
+	if s.Break == BreakReuseEpoch && n.disk.epoch != 0 {
+		n.epoch = n.disk.epoch
+		for seq := range n.disk.epochOf(protocol.EpochID{Origin: n.disk.id, Epoch: n.epoch}).records {
+			n.seq = max(n.seq, seq)
+		}
+	}
+	n.disk.epoch = n.epoch
+	n.streams, n.pending, n.synced = map[protocol.Conn]*stream{}, nil, 0
+	n.confirms = map[uint64]*ack{}
+	n.cache = newCache()
+	n.applied, n.covered = map[protocol.RecordID]bool{}, map[protocol.EpochID]uint64{}
+	for id, k := range n.disk.epochs {
+		n.covered[id] = k.start - 1
+		for seq := range k.records {
+			n.applied[protocol.RecordID{EpochID: id, Seq: seq}] = true
+		}
+	}
+	n.known = n.disk.members
+	n.core = protocol.New(n.clock(), protocol.Config{Self: n.hello(), Join: true, Alone: 3600 * protocol.Second,
+		Marks: n.disk.marks(), Members: slices.Clone(n.disk.members)})
+	s.trace("%s up, id %s, epoch %x", n.name, n.disk.id, n.epoch)
+	life := n.life
+	var tick, redial func()
+	tick = func() {
+		if n.up && n.life == life {
+			n.step(protocol.Tick{})
+			s.after(10*protocol.Millisecond+s.upTo(10*protocol.Millisecond), tick)
+		}
+	}
+	redial = func() {
+		if n.up && n.life == life {
+			n.redial()
+			s.after(250*protocol.Millisecond, redial)
+		}
+	}
+	tick()
+	s.after(s.upTo(50*protocol.Millisecond), redial)
+}
+
+// redial connects to every member, and to every node there is, that no stream
+// leads to.
+func (n *node) redial() {
+	if n.paused {
+		return
+	}
+	to := map[*node]bool{}
+	for _, seed := range n.s.nodes {
+		if !seed.gone && seed != n {
+			to[seed] = true
+		}
+	}
+	for _, m := range n.known {
+		for _, o := range n.s.nodes {
+			if fmt.Sprint(o.number) == m.Address && !m.Out {
+				to[o] = true
+			}
+		}
+	}
+	for _, a := range n.streams {
+		delete(to, a.peer.from)
+	}
+	n.step(protocol.Searched{All: len(to) == 0})
+	for _, o := range n.s.nodes {
+		if to[o] && o != n {
+			n.s.dial(n, o)
+		}
+	}
+}
+
+func (n *node) inOrder() []*stream {
+	list := make([]*stream, 0, len(n.streams))
+	for _, number := range slices.Sorted(maps.Keys(n.streams)) {
+		list = append(list, n.streams[number])
+	}
+	return list
+}
+
+// step has the core take an event and does what it wants. A paused node takes
+// it when it goes on.
+func (n *node) step(e protocol.Event) {
+	if n.paused {
+		life := n.life
+		n.held = append(n.held, func() {
+			if n.up && n.life == life {
+				n.step(e)
+			}
+		})
+		return
+	}
+	core, life := n.core, n.life
+	for _, effect := range core.Step(n.clock(), e) {
+		if n.core != core || n.life != life || !n.up {
+			return
+		}
+		n.effect(effect)
+	}
+}
+
+// kill ends the process. Of the batches that wait for their fsync some reached
+// the disk, the first ones.
+func (s *sim) kill(n *node) {
+	if !n.up {
+		return
+	}
+	kept := 0
+	if len(n.pending) > 0 && !n.dead {
+		kept = s.rng.IntN(len(n.pending) + 1)
+	}
+	for _, b := range n.pending[:kept] {
+		b.write(n.disk)
+	}
+	s.trace("%s killed, %d of %d batches kept", n.name, kept, len(n.pending))
+	n.up, n.pending = false, nil
+	for _, a := range n.inOrder() {
+		s.close(a)
+	}
+}
+
+// fsync has a batch reach the disk in a while, after those before it.
+func (n *node) fsync(b *batch) {
+	s, life := n.s, n.life
+	n.pending = append(n.pending, b)
+	if s.Break == BreakSkipFsync {
+		b.done()
+	}
+	if n.dead {
+		return
+	}
+	s.after(300*protocol.Millisecond/1000+s.upTo(2*protocol.Millisecond)+n.slow, func() {
+		if !n.up || n.life != life || n.dead {
+			return
+		}
+		for i, p := range n.pending {
+			p.write(n.disk)
+			if s.Break != BreakSkipFsync {
+				s.after(0, func() {
+					if n.up && n.life == life {
+						p.done()
+					}
+				})
+			}
+			if p == b {
+				n.pending = n.pending[i+1:]
+				return
+			}
+		}
+	})
+}
