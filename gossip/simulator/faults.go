@@ -156,6 +156,11 @@ func (s *sim) killFor(n *node, length protocol.Time) bool {
 	if !n.up {
 		return false
 	}
+	if s.chance(50) {
+		n.doomed = true
+		s.after(length, func() { s.kill(n); s.after(s.upTo(length), func() { s.boot(n) }) })
+		return true
+	}
 	s.kill(n)
 	s.after(length, func() { s.boot(n) })
 	return true

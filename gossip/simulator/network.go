@@ -32,6 +32,7 @@ type stream struct {
 	last   protocol.Time // the newest arrival planned: nothing overtakes
 	stuck  []func()      // what waits for the link
 	closed bool
+	lost   bool // what is under way on it never arrives
 }
 
 const mostStuck = 200 // frames of a stream that wait; then it drops and says so
@@ -70,7 +71,7 @@ func (s *sim) delay(from, to *node) protocol.Time {
 func (s *sim) send(a *stream, f protocol.Frame) {
 	b := a.peer
 	arrive := func() {
-		if n := b.from; n.up && n.life == b.life && !b.closed {
+		if n := b.from; n.up && n.life == b.life && !b.closed && !a.lost {
 			n.step(protocol.Received{Conn: b.number, Frame: f})
 		}
 	}

@@ -110,6 +110,7 @@ type node struct {
 
 	up, paused bool
 	held       []func() // what comes while it is paused
+	doomed     bool     // killed after its next fsync
 	life       int
 	gone       bool          // left or forgotten for good
 	twin       protocol.Time // when another last ran on a copy of its disk
@@ -269,8 +270,10 @@ func (s *sim) kill(n *node) {
 		b.write(n.disk)
 	}
 	s.trace("%s killed, %d of %d batches kept", n.name, kept, len(n.pending))
-	n.up, n.pending = false, nil
+	n.up, n.pending, n.doomed = false, nil, false
+	power := s.chance(50) // lost with all that the machine was about to send
 	for _, a := range n.inOrder() {
+		a.lost = power
 		s.close(a)
 	}
 }
@@ -280,7 +283,7 @@ func (n *node) fsync(b *batch) {
 	s, life := n.s, n.life
 	n.pending = append(n.pending, b)
 	if s.Break == BreakSkipFsync {
-		b.done()
+		n.fsynced(b)
 	}
 	if n.dead {
 		return
@@ -294,7 +297,7 @@ func (n *node) fsync(b *batch) {
 			if s.Break != BreakSkipFsync {
 				s.after(0, func() {
 					if n.up && n.life == life {
-						p.done()
+						n.fsynced(p)
 					}
 				})
 			}
@@ -304,4 +307,13 @@ func (n *node) fsync(b *batch) {
 			}
 		}
 	})
+}
+
+// fsynced tells that a batch is on disk. A doomed node gets no further.
+func (n *node) fsynced(b *batch) {
+	doomed := n.doomed
+	b.done()
+	if doomed {
+		n.s.kill(n)
+	}
 }
