@@ -197,6 +197,13 @@ func (c *Cache) view(u *upstream, e *entry, now time.Duration) (state, time.Dura
 
 // Lookup implements [registry.Engine].
 func (c *Cache) Lookup(ctx context.Context, q *registry.Query) (registry.Answer, error) {
+	if c.opts.Cluster != nil && !c.opts.Cluster.Synced() {
+		return c.lookupUnsynced(ctx, q)
+	}
+	return c.lookup(ctx, q)
+}
+
+func (c *Cache) lookup(ctx context.Context, q *registry.Query) (registry.Answer, error) {
 	now := c.now()
 	us := c.ups.Load()
 	until := now + q.Timeout

@@ -34,9 +34,9 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 		conf.Confirmed = append(conf.Confirmed, c.opts.Node)
 	}
 	conf.ElapsedMS = milliseconds(c.now() - began)
-	c.confirmations.put(conf, c.now())
+	c.confirmations.put(conf, inv, c.now())
 	if c.opts.Cluster != nil {
-		c.opts.Cluster.Publish(inv, nil)
+		c.opts.Cluster.Publish(inv, err == nil)
 	}
 	return err
 }
@@ -207,20 +207,32 @@ func (c *Cache) Upsert(_ context.Context, rec *registry.Record) error {
 	return nil
 }
 
-// Await returns who confirmed an invalidation at the given level, at the
-// latest when ctx ends; then it returns ctx's error too.
-func (c *Cache) Await(_ context.Context, id string, _ registry.Level) (registry.Confirmation, error) {
-	conf, ok := c.confirmations.get(id, c.now())
+// Await returns who confirmed an invalidation of this node once a level is
+// reached or, with ctx's error, when ctx ends.
+func (c *Cache) Await(ctx context.Context, id string, level registry.Level) (registry.Confirmation, error) {
+	kept, ok := c.confirmations.get(id, c.now())
 	if !ok {
-		return conf, fmt.Errorf("invalidation %s: %w", id, registry.ErrNotFound)
+		return registry.Confirmation{}, fmt.Errorf("invalidation %s: %w", id, registry.ErrNotFound)
 	}
-	return conf, nil
+	if c.opts.Cluster == nil || level == registry.LevelLocal {
+		return kept.Confirmation, nil
+	}
+	conf, err := c.opts.Cluster.Await(ctx, kept.inv, level)
+	conf.ElapsedMS = milliseconds(c.now() - kept.began)
+	c.confirmations.update(conf)
+	return conf, err
 }
 
 // Confirmation returns who confirmed an invalidation; false an hour later, or
 // if there was none of that id.
 func (c *Cache) Confirmation(id string) (registry.Confirmation, bool) {
-	return c.confirmations.get(id, c.now())
+	kept, ok := c.confirmations.get(id, c.now())
+	if !ok || c.opts.Cluster == nil || kept.Members > 1 && len(kept.Pending) == 0 {
+		return kept.Confirmation, ok
+	}
+	conf := c.opts.Cluster.Confirmation(kept.inv)
+	conf.ElapsedMS = kept.ElapsedMS
+	return conf, true
 }
 
 const (
@@ -237,10 +249,11 @@ type confirmations struct {
 
 type keptConfirmation struct {
 	registry.Confirmation
-	until time.Duration
+	inv          *registry.Invalidation // its id, without the rest
+	began, until time.Duration
 }
 
-func (cs *confirmations) put(conf registry.Confirmation, now time.Duration) {
+func (cs *confirmations) put(conf registry.Confirmation, inv *registry.Invalidation, now time.Duration) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.byID == nil {
@@ -250,16 +263,28 @@ func (cs *confirmations) put(conf registry.Confirmation, now time.Duration) {
 		delete(cs.byID, cs.order[0])
 		cs.order = cs.order[1:]
 	}
-	cs.byID[conf.ID] = keptConfirmation{conf, now + confirmationsKept}
+	id := &registry.Invalidation{Origin: inv.Origin, Epoch: inv.Epoch, Seq: inv.Seq}
+	began := now - time.Duration(conf.ElapsedMS*float64(time.Millisecond))
+	cs.byID[conf.ID] = keptConfirmation{conf, id, began, now + confirmationsKept}
 	cs.order = append(cs.order, conf.ID)
 }
 
-func (cs *confirmations) get(id string, now time.Duration) (registry.Confirmation, bool) {
+// update replaces what is said of one that is kept.
+func (cs *confirmations) update(conf registry.Confirmation) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if kept, ok := cs.byID[conf.ID]; ok {
+		kept.Confirmation = conf
+		cs.byID[conf.ID] = kept
+	}
+}
+
+func (cs *confirmations) get(id string, now time.Duration) (keptConfirmation, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	kept, ok := cs.byID[id]
 	if !ok || kept.until < now {
-		return registry.Confirmation{}, false
+		return keptConfirmation{}, false
 	}
-	return kept.Confirmation, true
+	return kept, true
 }

@@ -24,9 +24,7 @@ func (j *memoryJournal) Append(_ context.Context, inv *registry.Invalidation, _ 
 	return nil
 }
 
-func (j *memoryJournal) Record(context.Context, *registry.Invalidation, []byte, registry.Applied) error {
-	return nil
-}
+func (j *memoryJournal) Records(context.Context, []registry.Received) error { return nil }
 
 func (j *memoryJournal) Generations(func(registry.Selector, registry.Mode, uint64)) error { return nil }
 

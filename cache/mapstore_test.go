@@ -238,8 +238,13 @@ func (s *mapStore) Append(_ context.Context, inv *registry.Invalidation, a regis
 	return nil
 }
 
-func (s *mapStore) Record(ctx context.Context, inv *registry.Invalidation, _ []byte, a registry.Applied) error {
-	return s.Append(ctx, inv, a)
+func (s *mapStore) Records(ctx context.Context, list []registry.Received) error {
+	for _, r := range list {
+		if err := s.Append(ctx, r.Inv, r.Applied); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *mapStore) Generations(yield func(registry.Selector, registry.Mode, uint64)) error {

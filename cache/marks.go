@@ -17,15 +17,21 @@ func (c *Cache) append(ctx context.Context, inv *registry.Invalidation, a regist
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
 	err := c.journal.Append(ctx, inv, a)
-	if c.disk != nil && len(a.Keys) > 0 {
-		c.order.Lock()
-		c.disk.marks.appended(a, inv.Mode, directory, err)
-		c.order.Unlock()
-		if err != nil {
-			c.disk.wakeWriter()
-		}
-	}
+	c.marked(inv, a, directory, err)
 	return err
+}
+
+// marked notes whether the disk has the marks of an invalidation.
+func (c *Cache) marked(inv *registry.Invalidation, a registry.Applied, directory uint32, err error) {
+	if c.disk == nil || len(a.Keys) == 0 {
+		return
+	}
+	c.order.Lock()
+	c.disk.marks.appended(a, inv.Mode, directory, err)
+	c.order.Unlock()
+	if err != nil {
+		c.disk.wakeWriter()
+	}
 }
 
 // unmarked are the invalidations of names of which the disk may not know yet.

@@ -20,15 +20,16 @@ type Options struct {
 	NegativeShare registry.Share `yaml:"negative_share"` // of Memory, for proofs of absence
 	Policy        `yaml:",inline"`
 
-	Registries []Registry      `yaml:"-"` // in config order
-	Node       string          `yaml:"-"` // this node's name, in confirmations
-	ReadyAfter time.Duration   `yaml:"-"` // ready then even if the first load still runs; 0: wait for it
-	Store      Store           `yaml:"-"` // nil, or without a Journal: entries live in memory only
-	Journal    Journal         `yaml:"-"` // nil: invalidations live in memory only
-	Cluster    Cluster         `yaml:"-"` // nil: alone; told of invalidations, not asked for answers yet
-	Clock      *registry.Clock `yaml:"-"` // nil: a new one
-	Logger     *slog.Logger    `yaml:"-"` // nil: discard
-	Trace      registry.Trace  `yaml:"-"` // nil: off
+	Registries []Registry        `yaml:"-"` // in config order
+	Node       string            `yaml:"-"` // this node's name, in confirmations
+	ReadyAfter time.Duration     `yaml:"-"` // ready then even if the first load still runs; 0: wait for it
+	Store      Store             `yaml:"-"` // nil, or without a Journal: entries live in memory only
+	Journal    Journal           `yaml:"-"` // nil: invalidations live in memory only
+	Cluster    Cluster           `yaml:"-"` // nil: alone
+	Unsynced   registry.Unsynced `yaml:"-"` // what a node does that is not synced; "": serve-stale
+	Clock      *registry.Clock   `yaml:"-"` // nil: a new one
+	Logger     *slog.Logger      `yaml:"-"` // nil: discard
+	Trace      registry.Trace    `yaml:"-"` // nil: off
 }
 
 // A Policy says how long answers live. Any of it may be set per registry.
@@ -219,9 +220,8 @@ type Journal interface {
 	// says that they are not, or not before ctx ended: inv has its id all the
 	// same, and may still become durable.
 	Append(ctx context.Context, inv *registry.Invalidation, a registry.Applied) error
-	// Record does the same for a peer's invalidation, which has its id; raw is
-	// its binary form as received.
-	Record(ctx context.Context, inv *registry.Invalidation, raw []byte, a registry.Applied) error
+	// Records does the same for what peers sent, which has its ids.
+	Records(ctx context.Context, list []registry.Received) error
 	// Generations calls yield for each wide selector raised before the restart.
 	Generations(yield func(s registry.Selector, m registry.Mode, position uint64)) error
 	// Forget removes the generations of wide selectors that were not raised
@@ -233,14 +233,17 @@ type Journal interface {
 
 // A Cluster is the other nodes.
 type Cluster interface {
-	// Owns reports whether this node watches and fills the key for all.
-	Owns(k registry.Key) bool
-	// Fetch asks the owner of a key, or with any set every peer, for its entry.
-	Fetch(ctx context.Context, k registry.Key, any bool) (*registry.Entry, error)
-	// Publish sends an applied invalidation (and, after a change, its record).
-	Publish(inv *registry.Invalidation, rec *registry.Record)
-	// Await returns who confirmed, at the latest when ctx ends.
-	Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) registry.Confirmation
+	// Publish sends an invalidation that was applied here, and says whether it
+	// is on this disk.
+	Publish(inv *registry.Invalidation, durable bool)
+	// Await returns who has an invalidation that was published, once the level
+	// is reached or, with ctx's error, when ctx ends.
+	Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error)
+	// Confirmation returns who has it now.
+	Confirmation(inv *registry.Invalidation) registry.Confirmation
+	// Synced reports whether this node has all that a majority confirmed more
+	// than a few seconds ago.
+	Synced() bool
 }
 
 const defaultTimeout = 2 * time.Second

@@ -20,7 +20,7 @@ func (loggedJournal) Append(context.Context, *registry.Invalidation, registry.Ap
 	return nil
 }
 
-func (loggedJournal) Record(context.Context, *registry.Invalidation, []byte, registry.Applied) error {
+func (loggedJournal) Records(context.Context, []registry.Received) error {
 	return nil
 }
 

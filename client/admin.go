@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
@@ -115,6 +116,14 @@ func (c *Client) Members(ctx context.Context) ([]registry.MemberStatus, error) {
 		Members []registry.MemberStatus `json:"members"`
 	}](ctx, c, "/v1/members")
 	return out.Members, err
+}
+
+// Forget removes a dead member from the cluster: the caller's word that it is
+// gone for good. A *Problem of kind "not-found" says that there is none of that
+// name, one of kind "bad-request" that it is alive.
+func (c *Client) Forget(ctx context.Context, member string) error {
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/members/" + url.PathEscape(member) + "/forget", body: struct{}{}})
+	return err
 }
 
 // Registries returns the registries as the node sees them.

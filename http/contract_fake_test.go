@@ -319,6 +319,7 @@ func (n *contractNode) deps() http.Deps {
 		Members: func() []registry.MemberStatus {
 			return []registry.MemberStatus{{Name: "edge-1", State: "alive", Address: "127.0.0.1:7402", Synced: true}}
 		},
+		Forget: n.forget,
 		Registries: func() []registry.RegistryStatus {
 			return []registry.RegistryStatus{
 				{Name: "consul", Type: "consul", Kind: registry.KindService, State: "up", Breaker: "closed", LastOK: &now},
@@ -342,4 +343,14 @@ func (n *contractNode) deps() http.Deps {
 			return err
 		},
 	}
+}
+
+func (n *contractNode) forget(_ context.Context, name string) error {
+	switch name {
+	case "edge-1":
+		return errors.New("edge-1 is alive: stop it first")
+	case "edge-2":
+		return nil
+	}
+	return fmt.Errorf("member %q: %w", name, registry.ErrNotFound)
 }

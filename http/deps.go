@@ -27,8 +27,8 @@ type Control interface {
 }
 
 // Deps are the parts of the program that the server speaks for. Answerer,
-// Control, Registries and the other functions must be set, but for Trace and
-// Logger; they are called concurrently.
+// Control, Registries and the other functions must be set, but for Forget,
+// Trace and Logger; they are called concurrently.
 type Deps struct {
 	Answerer      *registry.Answerer
 	Control       Control
@@ -38,6 +38,7 @@ type Deps struct {
 	RegistryNames func() []string // in config order
 	Status        func() registry.NodeStatus
 	Members       func() []registry.MemberStatus
+	Forget        func(ctx context.Context, member string) error // of a dead member; nil: alone
 	Registries    func() []registry.RegistryStatus
 	Ready         func() (ready bool, degraded []string)
 	Reload        func(ctx context.Context) error // validates and swaps the configuration; an error changes nothing

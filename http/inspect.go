@@ -23,16 +23,6 @@ func (s *Server) status(c *call) error {
 	return writeJSON(c, fasthttp.StatusOK, status)
 }
 
-// members answers GET /v1/members.
-func (s *Server) members(c *call) error {
-	if err := noParameters(c); err != nil {
-		return err
-	}
-	return writeJSON(c, fasthttp.StatusOK, struct {
-		Members []registry.MemberStatus `json:"members"`
-	}{orEmpty(s.deps.Members())})
-}
-
 // registries answers GET /v1/registries.
 func (s *Server) registries(c *call) error {
 	if err := noParameters(c); err != nil {

@@ -67,6 +67,7 @@ var (
 	notReadyFailure     = failure{registry.ErrNotReady, fasthttp.StatusServiceUnavailable, "not-ready", "Nothing loaded yet"}
 	notFoundFailure     = failure{registry.ErrNotFound, fasthttp.StatusNotFound, "not-found", "No such service"}
 	noDocumentFailure   = failure{registry.ErrNoDocument, fasthttp.StatusNotFound, "no-document", "No document"}
+	noSuchMember        = failure{nil, fasthttp.StatusNotFound, "not-found", "No such member"}
 	noSuchRegistryFault = failure{registry.ErrNoRegistry, fasthttp.StatusNotFound, "no-such-registry", "No such registry"}
 )
 

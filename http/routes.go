@@ -34,6 +34,7 @@ var adminRoutes = []route{
 	{"POST", "/v1/config/reload", scopeAdmin, classAdmin, (*Server).reload},
 	{"GET", "/v1/status", scopeRead, classAdmin, (*Server).status},
 	{"GET", "/v1/members", scopeRead, classAdmin, (*Server).members},
+	{"POST", "/v1/members/{name}/forget", scopeAdmin, classAdmin, (*Server).forgetMember},
 	{"GET", "/v1/registries", scopeRead, classAdmin, (*Server).registries},
 	{"GET", "/v1/plugins", scopeRead, classAdmin, (*Server).plugins},
 	{"GET", "/v1/entries", scopeRead, classAdmin, (*Server).entries},

@@ -97,3 +97,20 @@ type Applied struct {
 	Keys     []Key      // single names
 	Wide     []Selector // tags, prefixes, registries, all
 }
+
+// A Received is a peer's record, and what it came to here. Its invalidation has
+// no selectors if the record is about something else.
+type Received struct {
+	Inv *Invalidation
+	Raw []byte // its binary form as received
+	Applied
+}
+
+// An EpochState is what a journal has of one epoch of one node.
+type EpochState struct {
+	Origin, Epoch uint64
+	Start         uint64 // records below were truncated, or never expected
+	Last          uint64 // the greatest sequence logged or truncated
+	Hard          uint64 // the greatest sequence below Start of a hard invalidation; 0: none known
+	Count         uint64 // records kept: if fewer than from Start to Last, there are holes
+}

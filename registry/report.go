@@ -15,6 +15,16 @@ const (
 	LevelAll    Level = "all"
 )
 
+// Unsynced says what a node does that may lack invalidations.
+type Unsynced string
+
+// The policies.
+const (
+	UnsyncedServeStale Unsynced = "serve-stale" // answer, and say that it may be stale
+	UnsyncedRevalidate Unsynced = "revalidate"  // ask the registry first
+	UnsyncedRefuse     Unsynced = "refuse"      // do not answer
+)
+
 // A Confirmation says who has an invalidation.
 type Confirmation struct {
 	ID        string   `json:"id"`

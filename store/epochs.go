@@ -14,13 +14,7 @@ import (
 )
 
 // An EpochState is what the journal has of one epoch of one node.
-type EpochState struct {
-	Origin, Epoch uint64
-	Start         uint64 // records below were truncated, or never expected
-	Last          uint64 // the greatest sequence logged or truncated
-	Hard          uint64 // the greatest sequence below Start of a hard invalidation; 0: none known
-	Count         uint64 // records kept: if fewer than from Start to Last, there are holes
-}
+type EpochState = registry.EpochState
 
 type epochID struct{ origin, epoch uint64 }
 
@@ -282,7 +276,7 @@ func (s *Store) Truncate(origin, epoch, below uint64) error {
 	for all := false; !all; {
 		err := s.do(func(r *round) (err error) {
 			below := below
-			if own := (epochID{s.node, r.d.epoch}); id == own {
+			if own := (epochID{s.Node(), s.Epoch()}); id == own {
 				below = min(below, r.d.journal.epoch(id).Last+1) // more are to come
 			}
 			if e := r.d.journal.epoch(id); below <= e.Start {

@@ -21,7 +21,7 @@ func (s *Store) Append(ctx context.Context, inv *registry.Invalidation, a regist
 	return s.waitDurable(ctx, d, o)
 }
 
-// Record implements cache.Journal.
+// Record logs one of what Records logs.
 func (s *Store) Record(ctx context.Context, inv *registry.Invalidation, raw []byte, a registry.Applied) error {
 	raw = bytes.Clone(raw)
 	s.mu.Lock()

@@ -103,7 +103,7 @@ func (s *Store) fill(db *pebble.DB, c contents) error {
 	for id, e := range c.epochs {
 		must(b.Set(appendEpochKey(nil, id.origin, id.epoch), appendEpoch(nil, &e), nil))
 	}
-	must(b.Set(appendNumberKey(nil, numberNode), appendNumber(nil, s.node), nil))
+	must(b.Set(appendNumberKey(nil, numberNode), appendNumber(nil, s.Node()), nil))
 	for name, n := range map[string]uint64{
 		numberPosition: position,
 		numberClock:    max(s.clock.Bound(), c.numbers[numberClock]),

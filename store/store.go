@@ -209,7 +209,11 @@ func (s *Store) Directory() uint32 {
 }
 
 // Node returns this node's id, drawn once in the life of its data directory.
-func (s *Store) Node() uint64 { return s.node }
+func (s *Store) Node() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node
+}
 
 // Epoch returns the epoch of the invalidations that are appended now.
 func (s *Store) Epoch() uint64 {

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/edgecache/edgecache/cache"
+	"github.com/edgecache/edgecache/gossip"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/store"
@@ -28,6 +29,7 @@ type Config struct {
 	Node       nodeOptions        `yaml:"node"`
 	HTTP       httpd.Options      `yaml:"http"`
 	Admin      httpd.AdminOptions `yaml:"admin"`
+	Gossip     gossip.Options     `yaml:"gossip"`
 	Cache      cache.Options      `yaml:"cache"`
 	Store      store.Options      `yaml:"store"`
 	Log        logOptions         `yaml:"log"`
@@ -49,6 +51,7 @@ func defaultConfig() *Config {
 		Node:    nodeOptions{DataDir: "./data", ReadyAfter: 30 * time.Second},
 		HTTP:    httpd.Defaults(),
 		Admin:   httpd.AdminDefaults(),
+		Gossip:  gossip.Defaults(),
 		Cache:   cache.Defaults(),
 		Store:   store.Defaults(),
 		Log:     logOptions{Level: "info", Format: "text"},
@@ -172,11 +175,17 @@ func (c *Config) complete(m *mistakes) {
 		inherit(m, at+".recheck", o.Recheck, &c.Cache.Recheck)
 		inherit(m, at+".empty", o.Empty, &c.Cache.Empty)
 	}
+	if c.clustered() && c.Gossip.PeerListen == "" {
+		c.Gossip.PeerListen = ":7402"
+	}
 	if c.Node.Name == "" {
 		host, _ := os.Hostname() // without one the node is "local"
 		c.Node.Name = labelOf(host)
 	}
 }
+
+// clustered reports whether anything of the section gossip is set.
+func (c *Config) clustered() bool { return !reflect.DeepEqual(c.Gossip, gossip.Defaults()) }
 
 // inherit gives own (nil: not set) the parts of the section that it leaves out.
 func inherit[T any](m *mistakes, key string, own, section *T) {
@@ -209,6 +218,12 @@ func (c *Config) validate(m *mistakes) {
 	m.section("node", c.Node.Validate())
 	m.section("http", c.HTTP.Validate())
 	m.section("admin", c.Admin.Validate())
+	if c.clustered() {
+		m.section("gossip", c.Gossip.Validate())
+		if c.Node.DataDir == "" {
+			m.add("gossip", "a member of a cluster needs a disk for its journal: set node.data_dir")
+		}
+	}
 	m.section("cache", c.Cache.Validate())
 	m.section("store", c.Store.Validate())
 	m.section("log", c.Log.Validate())

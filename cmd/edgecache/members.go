@@ -32,6 +32,19 @@ func membersCommand(g *globals) *cobra.Command {
 	}
 }
 
+func forgetCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "forget NODE",
+		Short: "Remove a dead node from the cluster",
+		Long: "Remove a dead node from the cluster: nobody waits for it any more, and it does not\n" +
+			"count in majorities. It must be gone for good: if it comes back, it enters anew.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.ask(func(c *client.Client) error { return c.Forget(cmd.Context(), args[0]) })
+		},
+	}
+}
+
 func yesNo(b bool) string {
 	if b {
 		return "yes"

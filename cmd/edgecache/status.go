@@ -14,7 +14,7 @@ func (n *node) status() registry.NodeStatus {
 	}
 	s := registry.NodeStatus{
 		Node: n.options.Name, Version: version(), UptimeMS: time.Since(n.started).Milliseconds(),
-		Ready: ready && !n.draining.Load(), Degraded: degraded, Synced: true,
+		Ready: ready && !n.draining.Load(), Degraded: degraded, Synced: n.synced(),
 		Memory: n.cache.Memory(), Lookups: n.cache.Lookups(),
 	}
 	if n.disk != nil {
@@ -31,12 +31,9 @@ func (n *node) ready() (ready bool, degraded []string) {
 	if n.disk != nil {
 		degraded = append(degraded, n.disk.Degraded()...)
 	}
+	if n.gossip != nil {
+		degraded = append(degraded, n.gossip.Degraded()...)
+		ready = ready && (n.policy != registry.UnsyncedRefuse || n.gossip.Synced())
+	}
 	return ready, degraded
-}
-
-// members lists the nodes: this one, alone.
-func (n *node) members() []registry.MemberStatus {
-	return []registry.MemberStatus{{
-		Name: n.options.Name, State: "alive", Address: n.server.Addr(), Zone: n.options.Zone, Version: version(), Synced: true,
-	}}
 }

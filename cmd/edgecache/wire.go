@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/cache"
+	"github.com/edgecache/edgecache/gossip"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/store"
@@ -23,11 +24,13 @@ type node struct {
 	log      *slog.Logger
 	tracing  *tracing
 	disk     *store.Store // nil: none
+	gossip   *gossip.Node // nil: alone
 	cache    *cache.Cache
 	server   *httpd.Server
 	metrics  *metrics
 	started  time.Time
 	options  nodeOptions
+	policy   registry.Unsynced
 	names    atomic.Pointer[[]string] // of the registries, in config order
 	draining atomic.Bool
 	reloads  reloads
@@ -40,7 +43,7 @@ type node struct {
 func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error) {
 	n := &node{
 		source: from, handler: handler, log: slog.New(handler),
-		started: time.Now(), options: cfg.Node, config: cfg,
+		started: time.Now(), options: cfg.Node, config: cfg, policy: cfg.Gossip.Unsynced,
 	}
 	n.setNames(cfg)
 	var err error
@@ -52,6 +55,9 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 		return nil, errors.Join(err, n.release())
 	}
 	if n.disk, err = openDisk(cfg, n.log); err != nil {
+		return nil, errors.Join(err, closeSources(regs), n.release())
+	}
+	if n.gossip, err = newGossip(cfg, n.disk, n.log); err != nil {
 		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
 	if n.cache, err = cache.New(n.cacheOptions(cfg, regs)); err != nil {
@@ -71,12 +77,15 @@ func (n *node) cacheOptions(cfg *Config, regs []cache.Registry) cache.Options {
 	if n.disk != nil {
 		o.Store, o.Journal, o.Clock = n.disk, n.disk, n.disk.Clock()
 	}
+	if n.gossip != nil {
+		o.Cluster, o.Unsynced = n.gossip, cfg.Gossip.Unsynced
+	}
 	return o
 }
 
 // deps are the functions that the server calls.
 func (n *node) deps() httpd.Deps {
-	return httpd.Deps{
+	d := httpd.Deps{
 		Answerer: &registry.Answerer{Engine: n.cache},
 		Control:  n.cache,
 		Node:     n.options.Name, Version: version(), Zone: n.options.Zone, Durable: n.disk != nil,
@@ -90,12 +99,21 @@ func (n *node) deps() httpd.Deps {
 		Trace:         n.tracing.trace,
 		Logger:        n.log,
 	}
+	if n.gossip != nil {
+		d.Forget = n.gossip.Forget
+	}
+	return d
 }
 
 // open starts the cache and then the listeners.
 func (n *node) open() error {
 	if err := n.cache.Open(); err != nil {
 		return err
+	}
+	if n.gossip != nil {
+		if err := n.gossip.Open(n.cache); err != nil {
+			return err
+		}
 	}
 	return explainListen(n.server.Open())
 }
@@ -108,7 +126,11 @@ func (n *node) drain(ctx context.Context) error {
 
 // close stops all parts in reverse and waits for them.
 func (n *node) close() error {
-	return errors.Join(n.server.Close(), n.cache.Close(), n.release())
+	err := n.server.Close()
+	if n.gossip != nil {
+		err = errors.Join(err, n.gossip.Close())
+	}
+	return errors.Join(err, n.cache.Close(), n.release())
 }
 
 // release closes what the cache stands on.

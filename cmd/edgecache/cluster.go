@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/edgecache/edgecache/gossip"
+	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/store"
+)
+
+// newGossip returns the node's part in a cluster, nil if there is none.
+func newGossip(cfg *Config, disk *store.Store, log *slog.Logger) (*gossip.Node, error) {
+	if !cfg.clustered() {
+		return nil, nil
+	}
+	if disk == nil {
+		return nil, errors.New("gossip: a member of a cluster needs a disk for its journal: set node.data_dir")
+	}
+	o := cfg.Gossip
+	o.Name, o.ReadyAfter, o.Log, o.Logger = cfg.Node.Name, cfg.Node.ReadyAfter, disk, log
+	return gossip.New(o)
+}
+
+const membersLimit = time.Second // to list them
+
+// members lists the nodes of the cluster, or this one alone.
+func (n *node) members() []registry.MemberStatus {
+	if n.gossip == nil {
+		return []registry.MemberStatus{{
+			Name: n.options.Name, State: "alive", Address: n.server.Addr(), Zone: n.options.Zone, Version: version(), Synced: true,
+		}}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), membersLimit)
+	defer cancel()
+	return n.gossip.Members(ctx)
+}
+
+// synced reports whether the node is sure to have all invalidations.
+func (n *node) synced() bool { return n.gossip == nil || n.gossip.Synced() }

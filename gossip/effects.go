@@ -1,0 +1,296 @@
+package gossip
+
+import (
+	"context"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// do does what the core wants. It runs on the driver and waits for nothing.
+func (n *Node) do(e protocol.Effect) {
+	switch e := e.(type) {
+	case protocol.Send:
+		if s := n.streams[e.Conn]; s != nil {
+			s.Send(protocol.AppendFrame(nil, e.Frame))
+		}
+	case protocol.Close:
+		n.closeStream(e)
+	case protocol.Gossip: // streams carry all
+	case protocol.Log:
+		n.take(e)
+	case protocol.Serve:
+		n.serve(e)
+	case protocol.Raise:
+		n.raise(e)
+	case protocol.Synced:
+		n.noteSynced(e.Until)
+	case protocol.Reached:
+		n.answer(e.Token, e.Confirmation)
+	case protocol.Truncate:
+		n.truncate(e)
+	case protocol.Save:
+		n.save(e.Members)
+	case protocol.Issue:
+		n.issue(e.Change)
+	case protocol.Renew:
+		n.renew(e)
+	case protocol.Left:
+		n.left <- e.Done
+	}
+}
+
+// aside runs what takes time, and hands its result to the core of this life.
+func (n *Node) aside(run func() protocol.Event) {
+	life := n.life
+	n.wg.Go(func() {
+		if e := run(); e != nil {
+			n.hand(happening{event: e, life: life})
+		}
+	})
+}
+
+// take applies records now and logs them aside.
+func (n *Node) take(e protocol.Log) {
+	list := make([]registry.Received, 0, len(e.Records))
+	ids := make([]protocol.RecordID, 0, len(e.Records))
+	for _, r := range e.Records {
+		inv := &registry.Invalidation{Origin: uint64(r.ID.Origin), Epoch: r.ID.Epoch, Seq: r.ID.Seq}
+		if r.Change == nil {
+			parsed, err := registry.ParseInvalidation(r.Raw)
+			if err != nil {
+				// What cannot be read may cover anything.
+				n.log.Error("gossip: an invalidation cannot be read: everything is invalidated", "id", r.ID.String(), "err", err)
+				parsed = inv
+				parsed.Mode, parsed.Selectors = registry.ModeHard, []registry.Selector{{All: true}}
+			}
+			inv = parsed
+		}
+		list = append(list, registry.Received{Inv: inv, Raw: r.Raw})
+		ids = append(ids, r.ID)
+	}
+	if len(e.Members) > 0 {
+		n.note(e.Members)
+	}
+	log := n.local.Receive(list)
+	n.aside(func() protocol.Event {
+		if len(e.Members) > 0 {
+			if err := n.opts.Log.SetMembers(protocol.AppendMembers(nil, e.Members)); err != nil {
+				return nil // not confirmed
+			}
+		}
+		if err := log(n.ctx); err != nil {
+			n.log.Warn("gossip: invalidations of peers are applied, but not on this disk", "count", len(ids), "err", err)
+			return nil
+		}
+		return protocol.Logged{Records: ids}
+	})
+}
+
+// serve sends records from the journal.
+func (n *Node) serve(e protocol.Serve) {
+	s := n.streams[e.Conn]
+	if s == nil {
+		return
+	}
+	n.aside(func() protocol.Event {
+		out := protocol.Pulled{EpochID: e.EpochID, Range: protocol.Range{From: e.From, To: e.To}}
+		size := 0
+		err := n.opts.Log.Range(uint64(e.Origin), e.Epoch, e.From, func(seq uint64, raw []byte) bool {
+			if seq > e.To {
+				return false
+			}
+			if len(out.Records) == e.Most || size > servedBytes {
+				out.To = seq - 1
+				return false
+			}
+			raw = append([]byte(nil), raw...)
+			r, err := protocol.ParseRecord(raw)
+			if err != nil {
+				return true
+			}
+			out.Records = append(out.Records, r)
+			size += len(raw)
+			return true
+		})
+		if err != nil {
+			n.log.Warn("gossip: the journal cannot be read for a peer", "err", err)
+			return nil
+		}
+		_ = n.opts.Log.Epochs(func(st registry.EpochState) bool {
+			if st.Origin == uint64(e.Origin) && st.Epoch == e.Epoch {
+				out.Start, out.Hard = st.Start, st.Hard
+				return false
+			}
+			return true
+		})
+		s.Send(protocol.AppendFrame(nil, out))
+		return nil
+	})
+}
+
+const servedBytes = 1 << 20
+
+// raise covers everything in place of records that are gone.
+func (n *Node) raise(e protocol.Raise) {
+	a := n.local.RaiseAll(registry.Mode(e.Mode))
+	var instead []registry.EpochState
+	for _, x := range e.Adopt {
+		instead = append(instead, registry.EpochState{Origin: uint64(x.Origin), Epoch: x.EpochID.Epoch, Start: x.Upto + 1, Hard: x.Hard})
+	}
+	n.log.Warn("gossip: invalidations are gone that this node missed: everything is invalidated in their place",
+		"mode", registry.Mode(e.Mode).String(), "epochs", len(instead))
+	n.aside(func() protocol.Event {
+		if err := n.opts.Log.Raise(registry.Mode(e.Mode), a, instead); err != nil {
+			n.log.Warn("gossip: that is applied, but not on this disk", "err", err)
+			return nil
+		}
+		return protocol.Raised{Adopted: e.Adopt}
+	})
+}
+
+func (n *Node) truncate(e protocol.Truncate) {
+	n.aside(func() protocol.Event {
+		if err := n.opts.Log.Truncate(uint64(e.Origin), e.Epoch, e.Below); err != nil {
+			return nil
+		}
+		out := protocol.Truncated{EpochID: e.EpochID, Start: e.Below}
+		_ = n.opts.Log.Epochs(func(st registry.EpochState) bool {
+			if st.Origin == uint64(e.Origin) && st.Epoch == e.EpochID.Epoch {
+				out.Start, out.Hard = st.Start, st.Hard
+			}
+			return true
+		})
+		return out
+	})
+}
+
+// save keeps the members: the newest, one write at a time.
+func (n *Node) save(members []protocol.Member) {
+	n.note(members)
+	n.unsaved = protocol.AppendMembers(nil, members)
+	n.saveNext()
+}
+
+func (n *Node) saveNext() {
+	if n.writing || n.unsaved == nil {
+		return
+	}
+	data := n.unsaved
+	n.writing, n.unsaved = true, nil
+	n.wg.Go(func() {
+		if err := n.opts.Log.SetMembers(data); err != nil {
+			n.log.Warn("gossip: the members are not on disk", "err", err)
+		}
+		n.hand(happening{run: func() { n.writing = false; n.saveNext() }})
+	})
+}
+
+// issue has the journal issue a change of the members.
+func (n *Node) issue(m protocol.Member) {
+	n.log.Info("gossip: members change", "node", m.Name, "id", m.ID.String(), "out", m.Out)
+	own := []registry.Received{{Inv: &registry.Invalidation{}}}
+	n.local.Receive(own) // for its position alone
+	n.aside(func() protocol.Event {
+		raw, err := n.opts.Log.Issue(n.ctx, own[0].Position, func(origin, epoch, seq uint64) []byte {
+			id := protocol.RecordID{EpochID: protocol.EpochID{Origin: protocol.NodeID(origin), Epoch: epoch}, Seq: seq}
+			return protocol.AppendChange(nil, id, m)
+		})
+		if err != nil {
+			n.log.Warn("gossip: the change of the members is not on this disk", "err", err)
+		}
+		r, parseErr := protocol.ParseRecord(raw)
+		if parseErr != nil {
+			n.log.Error("gossip: own record cannot be read", "err", parseErr)
+			return nil
+		}
+		return protocol.Issued{Records: []protocol.Record{r}, Durable: err == nil}
+	})
+}
+
+// renew begins anew with another epoch, or as another node.
+func (n *Node) renew(e protocol.Renew) {
+	n.log.Error("gossip: this node begins anew", "as another", e.Identity, "because", e.Reason.String())
+	for conn, s := range n.streams {
+		s.Close()
+		delete(n.streams, conn)
+	}
+	if e.Identity {
+		if err := n.opts.Log.SetMembers(nil); err != nil {
+			n.log.Warn("gossip: the members are not forgotten on disk", "err", err)
+		}
+	}
+	if err := n.opts.Log.Renew(e.Identity); err != nil {
+		n.log.Warn("gossip: that is not on this disk", "err", err)
+	}
+	if err := n.begin(); err != nil {
+		n.log.Error("gossip: cannot begin anew", "err", err)
+	}
+}
+
+func (n *Node) noteSynced(until protocol.Time) {
+	was := n.Synced()
+	n.synced.Store(int64(until))
+	if now := n.Synced(); now != was {
+		n.log.Info("gossip: synced", "synced", now)
+	}
+}
+
+// Publish implements cache.Cluster.
+func (n *Node) Publish(inv *registry.Invalidation, durable bool) {
+	raw := registry.AppendInvalidation(nil, inv)
+	r, err := protocol.ParseRecord(raw)
+	if err != nil {
+		n.log.Error("gossip: own invalidation cannot be read", "err", err)
+		return
+	}
+	n.post(protocol.Issued{Records: []protocol.Record{r}, Durable: durable})
+}
+
+// Await implements cache.Cluster.
+func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error) {
+	done := make(chan protocol.Confirmation, 1)
+	n.mu.Lock()
+	n.tokens++
+	token := n.tokens
+	n.waits[token] = done
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		delete(n.waits, token)
+		n.mu.Unlock()
+	}()
+	wait := protocol.Await{Token: token, Seq: inv.Seq, Level: protocol.LevelQuorum}
+	if level == registry.LevelAll {
+		wait.Level = protocol.LevelAll
+	}
+	n.post(wait)
+	select {
+	case c := <-done:
+		return n.describe(inv, c), nil
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	return n.Confirmation(inv), context.Cause(ctx)
+}
+
+// Confirmation implements cache.Cluster.
+func (n *Node) Confirmation(inv *registry.Invalidation) registry.Confirmation {
+	out := make(chan protocol.Confirmation, 1)
+	n.hand(happening{run: func() { out <- n.core.Confirmation(inv.Seq, false) }})
+	select {
+	case c := <-out:
+		return n.describe(inv, c)
+	case <-n.ctx.Done():
+		return registry.Confirmation{ID: inv.ID()}
+	}
+}
+
+func (n *Node) answer(token uint64, c protocol.Confirmation) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if done := n.waits[token]; done != nil {
+		done <- c
+		delete(n.waits, token)
+	}
+}

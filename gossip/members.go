@@ -1,0 +1,111 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// note takes over the members for those who ask.
+func (n *Node) note(members []protocol.Member) {
+	named := make(map[protocol.NodeID]string, len(members))
+	for _, m := range members {
+		named[m.ID] = m.Name
+	}
+	n.mu.Lock()
+	n.named = named
+	n.mu.Unlock()
+	n.members.Store(&members)
+}
+
+// describe names those who confirmed.
+func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) registry.Confirmation {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	names := func(ids []protocol.NodeID) []string {
+		list := make([]string, 0, len(ids))
+		for _, id := range ids {
+			name := n.named[id]
+			if name == "" {
+				name = id.String()
+			}
+			list = append(list, name)
+		}
+		return list
+	}
+	return registry.Confirmation{ID: inv.ID(), Members: len(c.Confirmed) + len(c.Fenced) + len(c.Pending),
+		Confirmed: names(c.Confirmed), Fenced: names(c.Fenced), Pending: names(c.Pending)}
+}
+
+// Members returns the members as this node sees them.
+func (n *Node) Members(ctx context.Context) []registry.MemberStatus {
+	out := make(chan []protocol.MemberView, 1)
+	n.hand(happening{run: func() { out <- n.core.View() }})
+	select {
+	case views := <-out:
+		var list []registry.MemberStatus
+		for _, v := range views {
+			list = append(list, registry.MemberStatus{Name: v.Name, State: v.State(), Address: v.Address, Synced: v.Synced, Lag: v.Lag,
+				DelayMS: float64(v.Delay) / float64(protocol.Millisecond)})
+		}
+		return list
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	return nil
+}
+
+// Degraded returns what is wrong with the cluster, for people.
+func (n *Node) Degraded() []string {
+	var list []string
+	if !n.Synced() {
+		list = append(list, "unsynced")
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, time.Second)
+	defer cancel()
+	for _, m := range n.Members(ctx) {
+		if m.State == "failed" {
+			list = append(list, fmt.Sprintf("member %s does not answer", m.Name))
+		}
+	}
+	return list
+}
+
+// Forget removes a dead member by its name: the caller's word that it is gone
+// for good. It returns once the record of that is issued.
+func (n *Node) Forget(ctx context.Context, name string) error {
+	result := make(chan error, 1)
+	n.hand(happening{run: func() { result <- n.forget(name) }})
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-n.ctx.Done():
+		return context.Canceled
+	}
+}
+
+func (n *Node) forget(name string) error {
+	found := false
+	for _, v := range n.core.View() {
+		if v.Name != name && v.ID.String() != name || v.Out {
+			continue
+		}
+		switch {
+		case v.ID == protocol.NodeID(n.opts.Log.Node()):
+			return fmt.Errorf("%s is this node itself: stop it, and forget it on another", name)
+		case v.Heard:
+			return fmt.Errorf("%s is alive: stop it first", name)
+		}
+		found = true
+		n.step(protocol.Forget{Node: v.ID})
+	}
+	if !found {
+		return fmt.Errorf("member %q: %w", name, registry.ErrNotFound)
+	}
+	return nil
+}

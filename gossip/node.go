@@ -1,0 +1,229 @@
+package gossip
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/gossip/transport"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A Node is this node's part in the cluster. It implements cache.Cluster. One
+// goroutine drives the core; what takes time is done by others, which report
+// to it.
+type Node struct {
+	opts  Options
+	log   *slog.Logger
+	local Local
+	start time.Time
+
+	transport *transport.Transport
+	events    chan happening
+	synced    atomic.Int64 // until when, in time since start; see Synced
+	members   atomic.Pointer[[]protocol.Member]
+	left      chan bool
+
+	// The driver alone uses the fields below.
+	core    *protocol.Core
+	life    uint64 // counts cores
+	streams map[protocol.Conn]*transport.Stream
+	writing bool   // the members are being saved
+	unsaved []byte // what to save next; nil: nothing
+
+	mu       sync.Mutex // protects the fields below
+	waits    map[uint64]chan protocol.Confirmation
+	tokens   uint64
+	byPeer   map[*transport.Stream]protocol.Conn
+	conns    uint64
+	named    map[protocol.NodeID]string // of members
+	answered map[string]protocol.NodeID // who answered at an address last
+
+	ctx  context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// A happening is an event for the core, or something for the driver to run.
+type happening struct {
+	event protocol.Event
+	life  uint64 // of the core that it is for; 0: the present one
+	run   func()
+}
+
+const eventsQueued = 4096
+
+// New returns a node over a journal. It opens no socket.
+func New(o Options) (*Node, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	n := &Node{opts: o, log: o.Logger, start: time.Now(), events: make(chan happening, eventsQueued), left: make(chan bool, 1),
+		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]chan protocol.Confirmation{},
+		byPeer: map[*transport.Stream]protocol.Conn{}, answered: map[string]protocol.NodeID{}}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// Open joins the cluster. What peers send goes to local.
+func (n *Node) Open(local Local) error {
+	n.local = local
+	keys, err := readKeys(n.opts.SecretFile)
+	if err != nil {
+		return fmt.Errorf("gossip.secret_file: %w", err)
+	}
+	n.transport, err = transport.New(transport.Options{
+		Listen: n.opts.PeerListen, Label: n.opts.Label, Insecure: n.opts.Insecure, Logger: n.log,
+		TLS:  transport.TLS{Cert: n.opts.TLS.Cert, Key: n.opts.TLS.Key, CA: n.opts.TLS.CA},
+		Keys: func() [][]byte { return keys }, Hello: n.sayHello,
+		Opened: n.opened, Received: n.received, Overflowed: n.overflowed, Closed: n.streamClosed,
+	})
+	if err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	if err := n.transport.Open(); err != nil {
+		return fmt.Errorf("gossip.peer_listen: %w", err)
+	}
+	if err := n.begin(); err != nil {
+		return err
+	}
+	n.wg.Go(n.drive)
+	n.wg.Go(n.redial)
+	return nil
+}
+
+// Close ends the node without leaving the cluster.
+func (n *Node) Close() error {
+	n.stop()
+	var err error
+	if n.transport != nil {
+		err = n.transport.Close()
+	}
+	n.wg.Wait()
+	return err
+}
+
+// Leave ends the membership, so that nobody waits for this node any more. It
+// reports whether that was possible; otherwise the node is still a member.
+func (n *Node) Leave(ctx context.Context) bool {
+	n.post(protocol.Leave{})
+	select {
+	case done := <-n.left:
+		return done
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	return false
+}
+
+// now returns the core's time.
+func (n *Node) now() protocol.Time { return protocol.Time(time.Since(n.start)) + 1 }
+
+// Synced reports whether the node has all that a majority confirmed more than
+// four seconds ago.
+func (n *Node) Synced() bool { return int64(n.now()) < n.synced.Load() }
+
+// post hands an event to the driver.
+func (n *Node) post(e protocol.Event) { n.hand(happening{event: e}) }
+
+func (n *Node) hand(h happening) {
+	select {
+	case n.events <- h:
+	case <-n.ctx.Done():
+	}
+}
+
+// begin makes the core of a new life from what the journal has.
+func (n *Node) begin() error {
+	marks, err := n.marks()
+	if err != nil {
+		return fmt.Errorf("gossip: journal: %w", err)
+	}
+	var members []protocol.Member
+	if kept := n.opts.Log.Members(); kept != nil {
+		if members, err = protocol.ParseMembers(kept); err != nil {
+			n.log.Error("gossip: the members that were kept cannot be read: the node enters anew", "err", err)
+		}
+	}
+	n.life++
+	n.core = protocol.New(n.now(), protocol.Config{Self: n.hello(), Join: len(n.opts.Join) > 0,
+		Alone: protocol.Time(n.opts.ReadyAfter), Marks: marks, Members: members})
+	n.synced.Store(0)
+	n.note(members)
+	return nil
+}
+
+// hello returns what this node says of itself.
+func (n *Node) hello() protocol.Hello {
+	return protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: protocol.NodeID(n.opts.Log.Node()),
+		Epoch: n.opts.Log.Epoch(), Name: n.opts.Name, Address: cmp.Or(n.opts.Advertise, n.transport.Addr().String())}
+}
+
+func (n *Node) sayHello() []byte { return protocol.AppendHello(nil, n.hello()) }
+
+// marks returns what the journal has of each epoch.
+func (n *Node) marks() ([]protocol.Mark, error) {
+	var states []registry.EpochState
+	if err := n.opts.Log.Epochs(func(e registry.EpochState) bool { states = append(states, e); return true }); err != nil {
+		n.log.Warn("gossip: the journal cannot be read: the node begins without one", "err", err)
+		return nil, nil
+	}
+	var marks []protocol.Mark
+	for _, e := range states {
+		m := protocol.Mark{EpochID: protocol.EpochID{Origin: protocol.NodeID(e.Origin), Epoch: e.Epoch}, Start: max(e.Start, 1), Hard: e.Hard}
+		m.Logged.Add(1, m.Start-1)
+		switch {
+		case e.Last < m.Start:
+		case e.Count == e.Last-m.Start+1:
+			m.Logged.Add(m.Start, e.Last)
+		default:
+			err := n.opts.Log.Range(e.Origin, e.Epoch, m.Start, func(seq uint64, _ []byte) bool { m.Logged.Add(seq, seq); return true })
+			if err != nil {
+				return nil, err
+			}
+		}
+		marks = append(marks, m)
+	}
+	return marks, nil
+}
+
+// drive runs the core.
+func (n *Node) drive() {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-tick.C:
+			n.step(protocol.Tick{})
+		case h := <-n.events:
+			switch {
+			case h.run != nil:
+				h.run()
+			case h.life == 0 || h.life == n.life:
+				n.step(h.event)
+			}
+		}
+	}
+}
+
+const tickEvery = 10 * time.Millisecond
+
+func (n *Node) step(e protocol.Event) {
+	life := n.life
+	for _, effect := range n.core.Step(n.now(), e) {
+		if n.life == life {
+			n.do(effect)
+		}
+	}
+}
+
+// Address returns host:port of the streams' listener.
+func (n *Node) Address() string { return n.transport.Addr().String() }

@@ -1,0 +1,349 @@
+package protocol_test
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+)
+
+const (
+	second      = protocol.Second
+	millisecond = protocol.Millisecond
+)
+
+func TestFirstNodeBeginsAlone(t *testing.T) {
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{})
+	c.run(0)
+	if want := []protocol.Member{{ID: 1, Entry: 1, In: true, Name: "edge-1", Address: "edge-1:7946"}}; !slices.Equal(a.core.Members(), want) {
+		t.Errorf("members are %+v, want %+v", a.core.Members(), want)
+	}
+	if a.until != protocol.Forever {
+		t.Errorf("synced until %d, want for ever: there is nobody to hear from", a.until)
+	}
+}
+
+func TestSecondNodeEnters(t *testing.T) {
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{})
+	b := c.start(2, protocol.Config{Join: true, Alone: protocol.Forever})
+	c.run(second)
+	if b.until != 0 || len(b.core.Members()) != 0 {
+		t.Errorf("before it found the first: synced until %d, members %+v", b.until, b.core.Members())
+	}
+	c.connect(b, a)
+	c.run(100 * millisecond) // it asks for the first one's entry after 50
+	for _, n := range []*node{a, b} {
+		m := n.core.Members()
+		if len(m) != 2 || !m[0].In || !m[1].In || n.until <= c.now || n.until > c.now+4*second {
+			t.Errorf("%s: members %+v, synced for another %d", n.self.Name, m, n.until-c.now)
+		}
+	}
+}
+
+func TestInvalidationIsConfirmedOnceLogged(t *testing.T) {
+	c, a, b := pair(t)
+	b.holds = true
+	id := a.issue()
+	a.step(protocol.Await{Token: 7, Seq: id.Seq, Level: protocol.LevelQuorum})
+	c.run(0)
+	if e, ok := last[protocol.Log](b); !ok || e.Records[0].ID != id {
+		t.Fatalf("the second node logs %+v, want %s", e, id)
+	}
+	if e, ok := last[protocol.Reached](a); ok {
+		t.Errorf("confirmed before it is on disk: %+v", e)
+	}
+	b.release()
+	c.run(0)
+	want := protocol.Reached{Token: 7, Confirmation: protocol.Confirmation{Confirmed: []protocol.NodeID{1, 2}}}
+	if e, _ := last[protocol.Reached](a); !reflect.DeepEqual(e, want) {
+		t.Errorf("reached %+v, want %+v", e, want)
+	}
+}
+
+func TestNodeThatIsCutOffKnows(t *testing.T) {
+	c, a, b := pair(t)
+	c.run(10*second + 300*millisecond)
+	asked := a.asked
+	c.cut = true
+	for range 50 {
+		c.run(100 * millisecond)
+		if a.until > asked+3800*millisecond {
+			t.Fatalf("synced until %d, %d after the last beacon that was answered", a.until, a.until-asked)
+		}
+		if c.now < asked+2*second && a.until <= c.now {
+			t.Errorf("not synced any more %d after the last beacon", c.now-asked)
+		}
+	}
+	c.cut = false
+	c.connect(a, b)
+	c.run(0)
+	if a.until <= c.now {
+		t.Error("not synced after the other is back")
+	}
+}
+
+func TestHoleIsPulled(t *testing.T) {
+	c, a, b := pair(t)
+	b.effects, c.cut = nil, true
+	lost := a.issue()
+	c.run(0)
+	c.cut = false
+	a.issue()
+	c.run(40 * millisecond)
+	if e, ok := sent[protocol.Pull](b); ok || b.journal[lost].Raw != nil {
+		t.Errorf("it asks for %+v at once: what is under way on another stream would come twice", e)
+	}
+	c.run(10 * millisecond)
+	want := protocol.Pull{EpochID: lost.EpochID, Range: protocol.Range{From: lost.Seq, To: lost.Seq}}
+	if e, _ := sent[protocol.Pull](b); e != want {
+		t.Errorf("it asks for %+v, want %+v", e, want)
+	}
+	if b.journal[lost].Raw == nil {
+		t.Error("it has not got what was lost")
+	}
+}
+
+func TestTwinIsRefused(t *testing.T) {
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{})
+	c.run(0)
+	twin := c.start(1, protocol.Config{Self: protocol.Hello{Epoch: 3}, Join: true, Alone: protocol.Forever})
+	c.connect(twin, a)
+	c.run(0)
+	if e, _ := last[protocol.Close](a); e.Reason != protocol.ReasonDuplicate {
+		t.Errorf("the first node closes the stream because %s", e.Reason)
+	}
+	if e, _ := last[protocol.Renew](twin); e != (protocol.Renew{Identity: true, Reason: protocol.ReasonDuplicate}) {
+		t.Errorf("the second begins anew as %+v", e)
+	}
+	if e, ok := last[protocol.Renew](a); ok || a.until != protocol.Forever {
+		t.Errorf("the first begins anew as %+v, synced until %d", e, a.until)
+	}
+}
+
+func TestNewerMajorVersionIsRefused(t *testing.T) {
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{})
+	a.step(protocol.Connected{Conn: 1, Peer: protocol.Hello{Major: protocol.Major + 1}})
+	if e, _ := sent[protocol.Refused](a); e.Reason != protocol.ReasonVersion {
+		t.Errorf("the peer is told that %s", e.Reason)
+	}
+	if e, _ := last[protocol.Close](a); e != (protocol.Close{Conn: 1, Reason: protocol.ReasonVersion}) {
+		t.Errorf("closed with %+v", e)
+	}
+}
+
+func TestEverythingIsRaisedForWhatIsGone(t *testing.T) {
+	c := newCluster(t)
+	old := protocol.EpochID{Origin: 9, Epoch: 9}
+	members := []protocol.Member{{ID: 1, Entry: 1, In: true}, {ID: 2, Entry: 1, In: true}}
+	a := c.start(1, protocol.Config{Members: members, Marks: []protocol.Mark{
+		{EpochID: old, Start: 11, Hard: 5, Logged: protocol.Ranges{{From: 1, To: 12}}}}})
+	b := c.start(2, protocol.Config{Members: members, Marks: []protocol.Mark{
+		{EpochID: old, Start: 1, Logged: protocol.Ranges{{From: 1, To: 3}, {From: 11, To: 12}}}}})
+	c.connect(a, b)
+	c.run(990 * millisecond)
+	if e, ok := last[protocol.Raise](b); ok {
+		t.Errorf("%+v before anybody else had time to be heard", e)
+	}
+	if b.until > second {
+		t.Errorf("synced until %d with a hole", b.until)
+	}
+	c.run(2 * second)
+	want := protocol.Raise{Mode: protocol.ModeHard, Adopt: []protocol.Adoption{{EpochID: old, Upto: 10, Hard: 5}}}
+	if e, _ := last[protocol.Raise](b); !reflect.DeepEqual(e, want) {
+		t.Errorf("raised %+v, want %+v: 5 is hard, and not on its disk", e, want)
+	}
+	if b.until <= c.now {
+		t.Error("not synced although everything was raised")
+	}
+}
+
+// A cluster carries what its nodes send at once, in binary form.
+type cluster struct {
+	t     *testing.T
+	now   protocol.Time
+	nodes []*node
+	queue []func() // what happens next, at the same time
+	cut   bool     // what is sent is lost
+	conns protocol.Conn
+}
+
+// A node does what its core wants.
+type node struct {
+	c       *cluster
+	self    protocol.Hello
+	core    *protocol.Core
+	seq     uint64
+	streams map[protocol.Conn]func(protocol.Frame) // what arrives at the other end
+	journal map[protocol.RecordID]protocol.Record
+	holds   bool // what is to be logged waits for release
+	held    []protocol.Event
+	until   protocol.Time // it is synced
+	asked   protocol.Time // when it sent a beacon last
+	effects []protocol.Effect
+}
+
+func newCluster(t *testing.T) *cluster { return &cluster{t: t, now: 1000 * second} }
+
+// pair returns two nodes that have entered.
+func pair(t *testing.T) (c *cluster, a, b *node) {
+	c = newCluster(t)
+	a = c.start(1, protocol.Config{})
+	b = c.start(2, protocol.Config{Join: true, Alone: protocol.Forever})
+	c.run(0)
+	c.connect(b, a)
+	c.run(second)
+	if a.until <= c.now || b.until <= c.now {
+		t.Fatalf("synced until %d and %d at %d", a.until, b.until, c.now)
+	}
+	return c, a, b
+}
+
+func (c *cluster) start(id protocol.NodeID, config protocol.Config) *node {
+	name := "edge-" + id.String()
+	epoch := cmp.Or(config.Self.Epoch, 5)
+	config.Self = protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: id, Epoch: epoch, Name: name, Address: name + ":7946"}
+	n := &node{c: c, self: config.Self, core: protocol.New(c.now, config),
+		streams: map[protocol.Conn]func(protocol.Frame){}, journal: map[protocol.RecordID]protocol.Record{}}
+	c.nodes = append(c.nodes, n)
+	return n
+}
+
+func (c *cluster) connect(from, to *node) {
+	c.conns += 2
+	dialed, accepted := c.conns, c.conns+1
+	from.streams[dialed] = func(f protocol.Frame) { to.step(protocol.Received{Conn: accepted, Frame: f}) }
+	to.streams[accepted] = func(f protocol.Frame) { from.step(protocol.Received{Conn: dialed, Frame: f}) }
+	c.then(func() { from.step(protocol.Connected{Conn: dialed, Peer: to.self, Dialed: true}) })
+	c.then(func() { to.step(protocol.Connected{Conn: accepted, Peer: from.self}) })
+}
+
+func (c *cluster) then(f func()) { c.queue = append(c.queue, f) }
+
+// run lets time pass, at least what happens now.
+func (c *cluster) run(span protocol.Time) {
+	for end := c.now + span; ; c.now += 10 * millisecond {
+		for _, n := range c.nodes {
+			c.then(func() { n.step(protocol.Tick{}) })
+		}
+		for len(c.queue) > 0 {
+			next := c.queue[0]
+			c.queue = c.queue[1:]
+			next()
+		}
+		if c.now >= end {
+			return
+		}
+	}
+}
+
+func (n *node) step(e protocol.Event) {
+	for _, e := range n.core.Step(n.c.now, e) {
+		n.effects = append(n.effects, e)
+		n.do(e)
+	}
+}
+
+func (n *node) do(e protocol.Effect) {
+	switch e := e.(type) {
+	case protocol.Send:
+		n.send(e)
+	case protocol.Log:
+		var ids []protocol.RecordID
+		for _, r := range e.Records {
+			n.journal[r.ID] = r
+			ids = append(ids, r.ID)
+		}
+		n.written(protocol.Logged{Records: ids})
+	case protocol.Serve:
+		out := protocol.Pulled{EpochID: e.EpochID, Range: e.Range, Start: 1}
+		for seq := e.From; seq <= e.To; seq++ {
+			if r, ok := n.journal[protocol.RecordID{EpochID: e.EpochID, Seq: seq}]; ok {
+				out.Records = append(out.Records, r)
+			}
+		}
+		n.send(protocol.Send{Conn: e.Conn, Frame: out})
+	case protocol.Raise:
+		n.written(protocol.Raised{Adopted: e.Adopt})
+	case protocol.Issue:
+		n.write(change(n.next(), e.Change))
+	case protocol.Synced:
+		n.until = e.Until
+	}
+}
+
+func (n *node) send(e protocol.Send) {
+	if state, ok := e.Frame.(protocol.State); ok && state.Beacon != 0 {
+		n.asked = n.c.now
+	}
+	arrive := n.streams[e.Conn]
+	if arrive == nil || n.c.cut {
+		return
+	}
+	f, err := protocol.ParseFrame(protocol.AppendFrame(nil, e.Frame))
+	if err != nil {
+		n.c.t.Fatalf("%+v: %v", e.Frame, err)
+	}
+	n.c.then(func() { arrive(f) })
+}
+
+// issue issues an invalidation.
+func (n *node) issue() protocol.RecordID {
+	id := n.next()
+	n.write(invalidation(id, "web"))
+	return id
+}
+
+func (n *node) next() protocol.RecordID {
+	n.seq++
+	return protocol.RecordID{EpochID: protocol.EpochID{Origin: n.self.Node, Epoch: n.self.Epoch}, Seq: n.seq}
+}
+
+func (n *node) write(r protocol.Record) {
+	n.journal[r.ID] = r
+	n.written(protocol.Issued{Records: []protocol.Record{r}, Durable: true})
+}
+
+// written says that something is on disk.
+func (n *node) written(e protocol.Event) {
+	if n.holds {
+		n.held = append(n.held, e)
+		return
+	}
+	n.c.then(func() { n.step(e) })
+}
+
+func (n *node) release() {
+	n.holds = false
+	for _, e := range n.held {
+		n.written(e)
+	}
+	n.held = nil
+}
+
+// last returns the newest effect of a type.
+func last[E protocol.Effect](n *node) (none E, ok bool) {
+	for _, e := range slices.Backward(n.effects) {
+		if e, ok := e.(E); ok {
+			return e, true
+		}
+	}
+	return none, false
+}
+
+// sent returns the newest frame of a type that a node sent.
+func sent[F protocol.Frame](n *node) (none F, ok bool) {
+	for _, e := range slices.Backward(n.effects) {
+		if s, ok := e.(protocol.Send); ok {
+			if f, ok := s.Frame.(F); ok {
+				return f, true
+			}
+		}
+	}
+	return none, false
+}

@@ -1,0 +1,200 @@
+package gossip
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/gossip/transport"
+)
+
+const (
+	dialEvery = 250 * time.Millisecond
+	dialLimit = 2 * time.Second
+)
+
+// opened numbers a stream and hands it to the core.
+func (n *Node) opened(s *transport.Stream) {
+	hello, err := protocol.ParseHello(s.Hello())
+	if err != nil {
+		n.log.Warn("gossip: a peer does not introduce itself", "peer", s.RemoteAddr(), "err", err)
+		s.Close()
+		return
+	}
+	n.mu.Lock()
+	n.conns++
+	conn := protocol.Conn(n.conns)
+	n.byPeer[s] = conn
+	if address := s.Address(); address != "" {
+		n.answered[address] = hello.Node
+	}
+	n.mu.Unlock()
+	n.hand(happening{run: func() {
+		n.streams[conn] = s
+		n.step(protocol.Connected{Conn: conn, Peer: hello, Dialed: s.Dialed()})
+	}})
+}
+
+func (n *Node) connOf(s *transport.Stream) (protocol.Conn, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	conn, ok := n.byPeer[s]
+	return conn, ok
+}
+
+func (n *Node) received(s *transport.Stream, data []byte) {
+	conn, ok := n.connOf(s)
+	if !ok {
+		return
+	}
+	f, err := protocol.ParseFrame(data)
+	if err != nil {
+		n.log.Warn("gossip: a peer breaks the protocol: its stream is closed", "peer", s.RemoteAddr(), "err", err)
+		s.Close()
+		return
+	}
+	if f != nil {
+		n.post(protocol.Received{Conn: conn, Frame: f})
+	}
+}
+
+func (n *Node) overflowed(s *transport.Stream) {
+	if conn, ok := n.connOf(s); ok {
+		n.post(protocol.Overflowed{Conn: conn})
+	}
+}
+
+func (n *Node) streamClosed(s *transport.Stream, err error) {
+	n.mu.Lock()
+	conn, ok := n.byPeer[s]
+	delete(n.byPeer, s)
+	n.mu.Unlock()
+	if !ok {
+		return
+	}
+	n.hand(happening{run: func() {
+		if n.streams[conn] == s {
+			delete(n.streams, conn)
+			n.step(protocol.Disconnected{Conn: conn})
+		}
+	}})
+}
+
+// closeStream closes what the core is done with.
+func (n *Node) closeStream(e protocol.Close) {
+	s := n.streams[e.Conn]
+	if s == nil {
+		return
+	}
+	delete(n.streams, e.Conn)
+	if e.Reason != protocol.ReasonSelf && e.Reason != protocol.ReasonReplaced {
+		n.log.Warn("gossip: stream closed", "peer", s.RemoteAddr(), "because", e.Reason.String())
+	}
+	s.Close()
+}
+
+// redial dials whoever is to be reached and is not, whatever else says of it.
+func (n *Node) redial() {
+	tick := time.NewTicker(dialEvery)
+	defer tick.Stop()
+	dialing := map[string]chan struct{}{}
+	for {
+		all := true
+		for _, address := range n.targets() {
+			if n.connected(address) {
+				continue
+			}
+			all = false
+			select {
+			case <-dialing[address]:
+				delete(dialing, address)
+			default:
+			}
+			if dialing[address] == nil {
+				done := make(chan struct{})
+				dialing[address] = done
+				n.wg.Go(func() { defer close(done); n.dial(address) })
+			}
+		}
+		n.post(protocol.Searched{All: all})
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) dial(address string) {
+	ctx, cancel := context.WithTimeout(n.ctx, dialLimit)
+	defer cancel()
+	if err := n.transport.Dial(ctx, address); err != nil && n.ctx.Err() == nil {
+		n.log.Debug("gossip: peer not reached", "address", address, "err", err)
+	}
+}
+
+// targets returns the addresses of members, and all those that join names.
+func (n *Node) targets() []string {
+	self := protocol.NodeID(n.opts.Log.Node())
+	seen := map[string]bool{}
+	var list []string
+	add := func(address string) {
+		if address != "" && !seen[address] {
+			seen[address] = true
+			list = append(list, address)
+		}
+	}
+	if members := n.members.Load(); members != nil {
+		for _, m := range *members {
+			if !m.Out && m.ID != self {
+				add(m.Address)
+			}
+		}
+	}
+	for _, address := range n.opts.Join {
+		for _, resolved := range n.resolve(address) {
+			add(resolved)
+		}
+	}
+	return list
+}
+
+// resolve returns all addresses of a host; itself if they cannot be looked up.
+func (n *Node) resolve(address string) []string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || net.ParseIP(host) != nil {
+		return []string{address}
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, dialLimit)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil || len(ips) == 0 {
+		return []string{address}
+	}
+	var list []string
+	for _, ip := range ips {
+		list = append(list, net.JoinHostPort(ip, port))
+	}
+	return list
+}
+
+// connected reports whether whoever answered at an address last is this node,
+// or connected.
+func (n *Node) connected(address string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	id, ok := n.answered[address]
+	if !ok {
+		return false
+	}
+	if id == protocol.NodeID(n.opts.Log.Node()) {
+		return true
+	}
+	for s := range n.byPeer {
+		if hello, err := protocol.ParseHello(s.Hello()); err == nil && hello.Node == id {
+			return true
+		}
+	}
+	return false
+}

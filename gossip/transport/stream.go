@@ -1,0 +1,222 @@
+package transport
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// maxMessage is a frame of the greatest length and what is packed around it.
+const maxMessage = MaxFrame + packBytes
+
+// A Stream carries frames between two nodes. Its methods are safe for
+// concurrent use.
+type Stream struct {
+	transport *Transport
+	remote    net.Addr
+	dialed    bool
+	hello     []byte
+	kill      func() // ends the link at once
+	link      interface {
+		SendMsg(m any) error
+		RecvMsg(m any) error
+	}
+	wake    chan struct{} // has one if there is something for the writer
+	ended   chan struct{} // nothing will be received any more
+	written chan struct{} // the writer has ended
+	long    sync.Once     // logs a frame that is too long
+
+	mu       sync.Mutex // protects the fields below
+	queue    [][]byte   // not yet taken by the writer
+	frames   int        // in the queue or with the writer
+	bytes    int        // likewise
+	dropping bool       // until all of these are sent
+	up       bool       // both said hello
+	closing  *time.Timer
+	cause    error // why this end killed it
+}
+
+func (t *Transport) newStream(remote net.Addr, dialed bool, kill func()) *Stream {
+	return &Stream{
+		transport: t,
+		remote:    remote,
+		dialed:    dialed,
+		kill:      kill,
+		wake:      make(chan struct{}, 1),
+		ended:     make(chan struct{}),
+		written:   make(chan struct{}),
+	}
+}
+
+// Hello returns what the peer said first. It is not to be changed.
+func (s *Stream) Hello() []byte { return s.hello }
+
+// Dialed says whether this end opened the stream.
+func (s *Stream) Dialed() bool { return s.dialed }
+
+// RemoteAddr returns the peer's address on this connection.
+func (s *Stream) RemoteAddr() net.Addr { return s.remote }
+
+// Send queues a frame, which then belongs to the stream. It never blocks; false
+// says that the frame was dropped: the queue is full or was and has not drained
+// yet, the stream is closed, or the frame is longer than MaxFrame.
+func (s *Stream) Send(frame []byte) bool {
+	if len(frame) > MaxFrame {
+		s.long.Do(func() {
+			s.transport.options.Logger.Error("frame dropped: too long", "peer", s.remote, "bytes", len(frame), "most", MaxFrame)
+		})
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing != nil || s.cause != nil || s.dropping {
+		return false
+	}
+	if s.frames == maxQueue || s.bytes+len(frame) > maxQueueBytes {
+		s.dropping = true
+		return false
+	}
+	s.frames++
+	s.bytes += len(frame)
+	s.queue = append(s.queue, frame)
+	s.signal()
+	return true
+}
+
+func (s *Stream) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the stream after what both ends sent so far, within 1 s. It does
+// not wait; Closed tells.
+func (s *Stream) Close() {
+	s.mu.Lock()
+	if s.closing == nil && s.up {
+		s.closing = time.AfterFunc(closeWithin, func() { s.fail(errSlow) })
+		s.signal()
+	}
+	up := s.up
+	s.mu.Unlock()
+	if !up {
+		s.fail(ErrClosed)
+	}
+}
+
+// fail ends the stream at once.
+func (s *Stream) fail(cause error) {
+	s.mu.Lock()
+	if s.cause == nil {
+		s.cause = cause
+	}
+	s.mu.Unlock()
+	s.kill()
+}
+
+// because returns why the stream ended, given what gRPC says.
+func (s *Stream) because(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return s.cause
+	}
+	if err == io.EOF {
+		return fmt.Errorf("the peer ended the stream without a word: %w", io.ErrUnexpectedEOF)
+	}
+	st := status.Convert(err)
+	switch st.Code() {
+	case codes.ResourceExhausted, codes.FailedPrecondition:
+		return fmt.Errorf("refused by the peer: %s", st.Message())
+	case codes.Unimplemented:
+		return fmt.Errorf("%w: %s", ErrStranger, st.Message())
+	}
+	return fmt.Errorf("connection lost: %s", st.Message())
+}
+
+// open exchanges hellos and calls Opened.
+func (s *Stream) open() error {
+	late := time.AfterFunc(patience, func() { s.fail(errNoHello) })
+	defer late.Stop()
+	// What is wrong if it cannot be sent, receiving tells.
+	s.link.SendMsg(&[][]byte{s.transport.options.Hello})
+	var first [][]byte
+	if err := s.link.RecvMsg(&first); err != nil {
+		return s.because(err)
+	}
+	if len(first) != 1 || len(first[0]) > maxHello {
+		return fmt.Errorf("%w: no hello of at most %d bytes came first", ErrStranger, maxHello)
+	}
+	s.mu.Lock()
+	s.hello, s.up = first[0], s.cause == nil
+	cause := s.cause
+	s.mu.Unlock()
+	if cause != nil {
+		return cause
+	}
+	late.Stop()
+	s.transport.options.Opened(s)
+	return nil
+}
+
+// serve runs an open stream until it ends, and calls Closed.
+func (s *Stream) serve() error {
+	go s.write() // receive waits for it
+	err := s.receive()
+	s.mu.Lock()
+	if s.closing != nil {
+		s.closing.Stop()
+	}
+	s.mu.Unlock()
+	s.transport.options.Closed(s, err)
+	return err
+}
+
+// receive passes on frames until the stream ends and the writer has.
+//
+// A message without frames is the last of its sender. The end that gets it
+// closes too. Once both have said it, the end that accepted ends the call,
+// which gRPC sends after all messages, and the one that dialed waits for that.
+func (s *Stream) receive() error {
+	over := false
+	for {
+		var frames [][]byte
+		if err := s.link.RecvMsg(&frames); err != nil {
+			return s.broken(err, over)
+		}
+		if len(frames) == 0 && !over {
+			over = true
+			s.Close()
+			if !s.dialed {
+				<-s.written
+				return s.broken(nil, over)
+			}
+		}
+		for _, frame := range frames {
+			s.transport.options.Received(s, frame)
+		}
+	}
+}
+
+// broken waits for the writer and says why nothing more is received.
+func (s *Stream) broken(err error, over bool) error {
+	close(s.ended)
+	if err != nil && !over {
+		err = s.because(err)
+	} else {
+		s.mu.Lock()
+		err = s.cause
+		s.mu.Unlock()
+	}
+	if err != nil {
+		s.kill()
+	}
+	<-s.written
+	return err
+}
