@@ -107,21 +107,24 @@ func TestHoleIsPulled(t *testing.T) {
 	}
 }
 
+// Whichever epoch is lower, the one that is synced stays.
 func TestTwinIsRefused(t *testing.T) {
-	c := newCluster(t)
-	a := c.start(1, protocol.Config{})
-	c.run(0)
-	twin := c.start(1, protocol.Config{Self: protocol.Hello{Epoch: 3}, Join: true, Alone: protocol.Forever})
-	c.connect(twin, a)
-	c.run(0)
-	if e, _ := last[protocol.Close](a); e.Reason != protocol.ReasonDuplicate {
-		t.Errorf("the first node closes the stream because %s", e.Reason)
-	}
-	if e, _ := last[protocol.Renew](twin); e != (protocol.Renew{Identity: true, Reason: protocol.ReasonDuplicate}) {
-		t.Errorf("the second begins anew as %+v", e)
-	}
-	if e, ok := last[protocol.Renew](a); ok || a.until != protocol.Forever {
-		t.Errorf("the first begins anew as %+v, synced until %d", e, a.until)
+	for _, epoch := range []uint64{1, 1 << 60} {
+		c := newCluster(t)
+		a := c.start(1, protocol.Config{})
+		c.run(0)
+		twin := c.start(1, protocol.Config{Self: protocol.Hello{Epoch: epoch}, Join: true, Alone: protocol.Forever})
+		c.connect(twin, a)
+		c.run(0)
+		if e, _ := sent[protocol.Refused](a); e.Reason != protocol.ReasonDuplicate && epoch == 1 {
+			t.Errorf("the twin is told that %s", e.Reason)
+		}
+		if e, _ := last[protocol.Renew](twin); e != (protocol.Renew{Identity: true, Reason: protocol.ReasonDuplicate}) {
+			t.Errorf("the twin begins anew as %+v", e)
+		}
+		if e, ok := last[protocol.Renew](a); ok || a.until != protocol.Forever {
+			t.Errorf("the first begins anew as %+v, synced until %d", e, a.until)
+		}
 	}
 }
 

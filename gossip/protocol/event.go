@@ -1,7 +1,7 @@
 package protocol
 
-// Time is in nanoseconds of a clock that never goes back, of which only
-// differences mean anything. It goes on while the node is suspended.
+// Time is in nanoseconds of a clock that never goes back and is greater than 0.
+// It goes on while the node is suspended.
 type Time int64
 
 // Spans of Time.

@@ -71,7 +71,7 @@ func (c *Core) issuedChange(r Record) {
 	case r.Change.Out:
 		c.leave.seq = r.ID.Seq
 	case r.Change.In:
-		c.entry.done = true // the first of a cluster
+		c.entry.done = true
 	default:
 		c.entry.seq = r.ID.Seq
 		for _, k := range c.known {
@@ -83,7 +83,10 @@ func (c *Core) issuedChange(r Record) {
 // enter goes on with this node's entry.
 func (c *Core) enter() {
 	switch {
-	case c.entry.done, c.entry.pending, c.leave.stage != staying:
+	case c.entry.pending, c.leave.stage != staying:
+	case c.entry.done && c.moved():
+		c.issueEntry(true)
+	case c.entry.done:
 	case c.entry.seq == 0 && c.mayEnter():
 		c.issueEntry(false)
 	case c.entry.seq == 0 && c.mayBegin():
@@ -102,10 +105,18 @@ func (c *Core) enter() {
 	}
 }
 
-func (c *Core) issueEntry(first bool) {
+// moved reports whether the members know this one by another name or address.
+func (c *Core) moved() bool {
+	me := c.members[c.config.Self.Node]
+	return me.Name != c.config.Self.Name || me.Address != c.config.Self.Address
+}
+
+// issueEntry issues the record of this node's entry. It is in at once if it
+// begins a cluster, or was in before.
+func (c *Core) issueEntry(in bool) {
 	self := c.config.Self
 	c.entry.pending = true
-	c.do(Issue{Member{ID: self.Node, Entry: c.members[self.Node].Entry + 1, In: first, Name: self.Name, Address: self.Address}})
+	c.do(Issue{Member{ID: self.Node, Entry: c.members[self.Node].Entry + 1, In: in, Name: self.Name, Address: self.Address}})
 }
 
 // others returns the members that have entered, but this one.

@@ -20,6 +20,9 @@ type peer struct {
 
 	rival      *peer // says to be the same node; the one that answers stays
 	challenged Time
+	challenge  uint64 // the beacon that asks for the answer
+
+	twin bool // the other end has this node's id
 }
 
 type beacon struct {
@@ -89,6 +92,10 @@ func (c *Core) connect(e Connected) {
 		// Both dialed at once, or the old one is broken and nobody noticed.
 		lower := min(self.Node, e.Peer.Node) == self.Node
 		if old.dialed == p.dialed || p.dialed == lower || c.now-old.received > Second+200*Millisecond {
+			if old.rival != nil {
+				c.contest(p, old.rival)
+				old.rival = nil
+			}
 			c.close(old, ReasonReplaced)
 			c.accept(p)
 		} else {
@@ -97,20 +104,33 @@ func (c *Core) connect(e Connected) {
 	case old.rival != nil:
 		c.close(p, ReasonReplaced)
 	default:
-		old.rival, old.challenged = p, c.now
+		c.contest(old, p)
 		c.show(old, true)
 	}
 }
 
+// contest has a stream answer a beacon, or be replaced by its rival.
+func (c *Core) contest(p, rival *peer) {
+	p.rival, p.challenged, p.challenge = rival, c.now, c.beacon+1
+}
+
 // meetTwin meets a node with this one's id: one of the two must take another.
+// A synced one stays; of two that are, or are not, the lower epoch.
 func (c *Core) meetTwin(p *peer) {
-	twin := p.hello
-	if c.entry.done && c.synced > c.now || twin.Epoch < c.config.Self.Epoch {
-		c.close(p, ReasonDuplicate)
-		return
+	p.twin = true
+	switch {
+	case c.synced > c.now:
+		c.do(Send{p.conn, Refused{ReasonDuplicate}})
+	case p.hello.Epoch < c.config.Self.Epoch:
+		c.renew(true, ReasonDuplicate)
 	}
-	c.close(p, ReasonSelf)
-	c.renew(true, ReasonDuplicate)
+}
+
+// refusedByTwin is told by a twin that it is synced.
+func (c *Core) refusedByTwin(p *peer) {
+	if c.synced <= c.now || p.hello.Epoch < c.config.Self.Epoch {
+		c.renew(true, ReasonDuplicate)
+	}
 }
 
 func (c *Core) accept(p *peer) {

@@ -15,7 +15,8 @@ func (c *Core) receive(p *peer, f Frame) {
 	if !p.accepted {
 		return // it waits for another stream of its node to answer, or not
 	}
-	if rival := p.rival; rival != nil {
+	if s, ok := f.(State); ok && p.rival != nil && s.Echo >= p.challenge {
+		rival := p.rival
 		p.rival = nil
 		if c.conns[rival.conn] != nil {
 			c.close(rival, ReasonDuplicate)
@@ -39,6 +40,12 @@ func (c *Core) receive(p *peer, f Frame) {
 
 // refused handles the end of a stream that the peer closed.
 func (c *Core) refused(p *peer, why Reason) {
+	if p.twin {
+		if why == ReasonDuplicate {
+			c.refusedByTwin(p)
+		}
+		return
+	}
 	c.disconnect(p.conn)
 	c.do(Close{p.conn, why})
 	if why == ReasonDuplicate || why == ReasonRestored {

@@ -36,15 +36,15 @@ type Record struct {
 // greater Entry is right; of the same entry, Out and In win.
 type Member struct {
 	ID      NodeID
-	Entry   uint64 // rises each time that the node enters
+	Entry   uint64 // rises each time that the node enters, or has another name or address
 	In      bool   // it has entered: it counts in majorities
 	Out     bool   // it left or was forgotten
 	Name    string
 	Address string // host:port of its peer streams
 }
 
-// newer returns what is right of two states of one member, and whether it is
-// not a alone.
+// merge returns what is right of two states of one member, and whether that is
+// not a.
 func (a Member) merge(b Member) (Member, bool) {
 	if b.Entry < a.Entry {
 		return a, false
@@ -54,7 +54,7 @@ func (a Member) merge(b Member) (Member, bool) {
 	}
 	m := a
 	m.In, m.Out = a.In || b.In, a.Out || b.Out
-	if b.Name != "" {
+	if a.Name == "" {
 		m.Name, m.Address = b.Name, b.Address
 	}
 	return m, m != a

@@ -137,6 +137,10 @@ func TestHostileCountsAllocateNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	few := append([]byte{1, 4}, make([]byte, 100)...) // of 27 bytes at least
+	if _, err := protocol.ParseFrame(few); err == nil || !strings.Contains(err.Error(), "4 records announced, 100 bytes are left") {
+		t.Errorf("four records in 100 bytes: %v", err)
+	}
 	list := append([]byte{1}, huge...)
 	if _, err := refusedCheaply(t, func() (any, error) { return protocol.ParseMembers(list) }); err == nil {
 		t.Error("2^62 members are read")

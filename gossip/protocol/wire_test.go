@@ -91,7 +91,7 @@ func TestBinaryFormsAreGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := f.append(); !bytes.Equal(got, want) {
-			t.Errorf("%s differs; nodes of version 1 would not understand each other\n got: %x\nwant: %x", path, got, want)
+			t.Errorf("%s differs: nodes of version 1 would not understand each other (-update rewrites it)\n got: %x\nwant: %x", path, got, want)
 		}
 		if got, err := f.parse(want); err != nil || !reflect.DeepEqual(got, f.value) {
 			t.Errorf("%s is read as %+v, %v; want %+v", path, got, err, f.value)

@@ -23,14 +23,24 @@ type credential struct {
 // An authInfo gives a stream its connection, to end both.
 type authInfo struct {
 	credentials.CommonAuthInfo
-	raw net.Conn
+	raw   net.Conn
+	claim func() bool // a stream has it: the transport's end is not its own
+}
+
+// A waiting connection has no stream yet.
+type waiting struct {
+	net.Conn
+	claim func() bool
+}
+
+func (w waiting) Close() error {
+	w.claim()
+	return w.Conn.Close()
 }
 
 func (authInfo) AuthType() string { return "edgecache-peer" }
 
-func info(raw net.Conn) authInfo {
-	return authInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}, raw}
-}
+var common = credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}
 
 func (c credential) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	t := c.transport
@@ -43,11 +53,12 @@ func (c credential) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		t.logRefused(host(raw.RemoteAddr()), err)
 		return nil, nil, err
 	}
-	return conn, info(raw), nil
+	claim := context.AfterFunc(t.ctx, func() { raw.Close() })
+	return waiting{conn, claim}, authInfo{common, raw, claim}, nil
 }
 
-func (c credential) ClientHandshake(_ context.Context, _ string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return c.dialed, info(raw), nil
+func (c credential) ClientHandshake(_ context.Context, _ string, _ net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.dialed, authInfo{CommonAuthInfo: common}, nil
 }
 
 func (c credential) Info() credentials.ProtocolInfo {
@@ -81,6 +92,7 @@ func (t *Transport) accept(link grpc.ServerStream) error {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	defer t.remove(s)
+	auth.claim()
 	s.link = link
 	if err := s.open(); err != nil {
 		t.logRefused(host(p.Addr), err)

@@ -1,12 +1,14 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -127,7 +129,10 @@ func (s *Stream) because(err error) error {
 	if s.cause != nil {
 		return s.cause
 	}
-	if err == io.EOF {
+	switch err {
+	case nil:
+		return errors.New("the peer sent more after its last message")
+	case io.EOF:
 		return fmt.Errorf("the peer ended the stream without a word: %w", io.ErrUnexpectedEOF)
 	}
 	st := status.Convert(err)
@@ -167,8 +172,12 @@ func (s *Stream) open() error {
 
 // serve runs an open stream until it ends, and calls Closed.
 func (s *Stream) serve() error {
-	go s.write() // receive waits for it
+	go s.write()
 	err := s.receive()
+	if err != nil {
+		s.kill()
+	}
+	<-s.written
 	s.mu.Lock()
 	if s.closing != nil {
 		s.closing.Stop()
@@ -180,23 +189,21 @@ func (s *Stream) serve() error {
 
 // receive passes on frames until the stream ends and the writer has.
 //
-// A message without frames is the last of its sender. The end that gets it
-// closes too. Once both have said it, the end that accepted ends the call,
-// which gRPC sends after all messages, and the one that dialed waits for that.
+// A message without frames is the last of its sender, and the end that gets it
+// closes too. The end that dialed, when it has said and got the last message,
+// ends its half of the call; only then the other ends the call. So each knows
+// that all it sent was received.
 func (s *Stream) receive() error {
-	over := false
+	defer close(s.ended)
 	for {
 		var frames [][]byte
 		if err := s.link.RecvMsg(&frames); err != nil {
-			return s.broken(err, over)
+			return s.because(err)
 		}
-		if len(frames) == 0 && !over {
-			over = true
+		if len(frames) == 0 {
 			s.Close()
-			if !s.dialed {
-				<-s.written
-				return s.broken(nil, over)
-			}
+			<-s.written
+			return s.finish()
 		}
 		for _, frame := range frames {
 			s.transport.options.Received(s, frame)
@@ -204,19 +211,14 @@ func (s *Stream) receive() error {
 	}
 }
 
-// broken waits for the writer and says why nothing more is received.
-func (s *Stream) broken(err error, over bool) error {
-	close(s.ended)
-	if err != nil && !over {
-		err = s.because(err)
-	} else {
-		s.mu.Lock()
-		err = s.cause
-		s.mu.Unlock()
+// finish ends a call in which both ends sent their last message.
+func (s *Stream) finish() error {
+	if c, ok := s.link.(grpc.ClientStream); ok {
+		c.CloseSend()
 	}
-	if err != nil {
-		s.kill()
+	err := s.link.RecvMsg(new([][]byte))
+	if err == io.EOF {
+		return nil
 	}
-	<-s.written
-	return err
+	return s.because(err)
 }

@@ -202,7 +202,7 @@ func TestCloseOfATransport(t *testing.T) {
 					t.Error("closed:", err)
 				}
 				if len(n.received) != 1000 {
-					t.Errorf("%d frames came, want 1000", len(n.received))
+					t.Errorf("%d frames came, want 1000; dialed end: %v", len(n.received), n == a)
 				}
 			}
 			if err := first.Dial(context.Background(), b.Addr().String()); !errors.Is(err, transport.ErrClosed) {

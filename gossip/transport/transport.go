@@ -28,7 +28,8 @@ type Transport struct {
 	streams map[*Stream]struct{}
 	refused map[string]time.Time // when a refusal was last logged, by address
 
-	wg sync.WaitGroup // of everything but the server's handlers
+	live sync.WaitGroup // of streams; added to under mu unless closed
+	wg   sync.WaitGroup // of goroutines but the server's own, likewise
 }
 
 // New returns a transport that can dial. It reads the certificate files.
@@ -134,8 +135,9 @@ func (t *Transport) Close() error {
 	for _, s := range streams {
 		s.Close()
 	}
+	t.live.Wait()
 	if server != nil {
-		late := time.AfterFunc(closeWithin+closeWithin/4, server.Stop)
+		late := time.AfterFunc(closeWithin/4, server.Stop)
 		server.GracefulStop()
 		late.Stop()
 	}
@@ -154,6 +156,7 @@ func (t *Transport) add(s *Stream) error {
 		return fmt.Errorf("%w: at most %d streams", ErrBusy, maxStreams)
 	}
 	t.streams[s] = struct{}{}
+	t.live.Add(1)
 	return nil
 }
 
@@ -161,4 +164,5 @@ func (t *Transport) remove(s *Stream) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.streams, s)
+	t.live.Done()
 }
