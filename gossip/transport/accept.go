@@ -62,7 +62,7 @@ func (c credential) ClientHandshake(_ context.Context, _ string, _ net.Conn) (ne
 }
 
 func (c credential) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", ServerName: "edgecache"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 func (c credential) Clone() credentials.TransportCredentials { return c }
@@ -87,8 +87,9 @@ func (t *Transport) accept(link grpc.ServerStream) error {
 	if !ok {
 		return errors.New("a stream without a handshake")
 	}
-	s := t.newStream(p.Addr, false, func() { auth.raw.Close() })
+	s := t.newStream(p.Addr, "", func() { auth.raw.Close() })
 	if err := t.add(s); err != nil {
+		t.logRefused(host(p.Addr), err)
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	defer t.remove(s)

@@ -62,7 +62,7 @@ func (t *Transport) run(ctx context.Context, address string, opened chan<- error
 	defer client.Close()
 	life, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := t.newStream(raw.RemoteAddr(), true, func() { cancel(); raw.Close() })
+	s := t.newStream(raw.RemoteAddr(), address, func() { cancel(); raw.Close() })
 	if err := t.add(s); err != nil {
 		return err
 	}
@@ -116,6 +116,7 @@ func newClient(raw, conn net.Conn) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 		// gRPC pings no more often; see the package's comment.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 2 * time.Second}),
+		grpc.WithAuthority("edgecache"),
 		grpc.WithIdleTimeout(0),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,6 +20,8 @@ var (
 	ErrUnprotected = errors.New("not a loopback address: needs tls files, a keyring or insecure")
 	ErrClosed      = errors.New("transport closed")
 	ErrBusy        = errors.New("too many peers")
+
+	errRefused = errors.New("refused by the peer")
 )
 
 // explain says which of the above a failed handshake means. The alerts that
@@ -51,7 +52,7 @@ func explain(err error) error {
 
 // refusal says whether an error is about who the peer is.
 func refusal(err error) bool {
-	for _, target := range []error{ErrLabel, ErrKeys, ErrCertificate, ErrStranger, ErrUnprotected, ErrBusy} {
+	for _, target := range []error{ErrLabel, ErrKeys, ErrCertificate, ErrStranger, ErrUnprotected, ErrBusy, errRefused} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -66,7 +67,7 @@ const (
 
 // logRefused logs a refusal, once per address and minute.
 func (t *Transport) logRefused(address string, err error) {
-	if !refusal(err) || errors.Is(err, context.Canceled) {
+	if !refusal(err) {
 		return
 	}
 	now := time.Now()

@@ -14,19 +14,8 @@ import (
 // A peer that was let in but says no hello is ended, and so is one that opens
 // no stream.
 func TestNoHello(t *testing.T) {
-	server, err := New(Options{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Open(); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	dialer, err := New(Options{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dialer.Close()
+	t.Parallel()
+	server, dialer := opened(t), opened(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	raw, err := dialer.connect(ctx, server.Addr().String())
@@ -69,34 +58,35 @@ func TestNoHello(t *testing.T) {
 }
 
 func TestTooManyStreams(t *testing.T) {
-	server, err := New(Options{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Open(); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server, dialer := opened(t), opened(t)
 	for range maxStreams {
-		s := server.newStream(nil, false, func() {})
+		s := server.newStream(nil, "", func() {})
 		if err := server.add(s); err != nil {
 			t.Fatal(err)
 		}
 		defer server.remove(s)
 	}
-	dialer, err := New(Options{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dialer.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := dialer.Dial(ctx, server.Addr().String()); err == nil || !strings.Contains(err.Error(), "at most 4096 streams") {
 		t.Errorf("dial: %v, want that there are too many streams", err)
 	}
-	if err := server.add(server.newStream(nil, true, func() {})); !errors.Is(err, ErrBusy) {
+	if err := server.add(server.newStream(nil, "x", func() {})); !errors.Is(err, ErrBusy) {
 		t.Errorf("add: %v, want %v", err, ErrBusy)
 	}
+}
+
+func opened(t *testing.T) *Transport {
+	t.Helper()
+	transport, err := New(Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := transport.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { transport.Close() })
+	return transport
 }
 
 func FuzzCodec(f *testing.F) {

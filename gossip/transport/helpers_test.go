@@ -44,7 +44,9 @@ func start(t *testing.T, o transport.Options) *node {
 		o.Listen = "127.0.0.1:0"
 	}
 	o.Opened = func(s *transport.Stream) { n.opened <- s }
-	o.Overflowed = func(s *transport.Stream) { n.overflowed <- s }
+	if o.Overflowed == nil {
+		o.Overflowed = func(s *transport.Stream) { n.overflowed <- s }
+	}
 	o.Closed = func(_ *transport.Stream, err error) { n.closed <- err }
 	if o.Received == nil {
 		o.Received = func(_ *transport.Stream, frame []byte) { n.received <- frame }

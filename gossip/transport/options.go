@@ -31,7 +31,7 @@ const (
 // Received runs; those about different streams are made at the same time.
 type Options struct {
 	Listen   string          // host:port
-	Hello    []byte          // what this end says first on each stream
+	Hello    func() []byte   // what this end says first, asked for each stream; may be nil
 	Label    string          // clusters with different labels never meet
 	TLS      TLS             // zero: certificates prove nothing
 	Keys     func() [][]byte // the keyring, primary first; asked at each handshake; may be nil
@@ -48,6 +48,9 @@ type Options struct {
 type TLS struct{ Cert, Key, CA string }
 
 func (o Options) withDefaults() Options {
+	if o.Hello == nil {
+		o.Hello = func() []byte { return nil }
+	}
 	if o.Keys == nil {
 		o.Keys = func() [][]byte { return nil }
 	}
@@ -77,9 +80,6 @@ func (o Options) validate() error {
 		errs = append(errs, fmt.Errorf("listen %q: want host:port: %w", o.Listen, err))
 	case !o.protected() && !isLoopback(host):
 		errs = append(errs, fmt.Errorf("listen %q: %w", o.Listen, ErrUnprotected))
-	}
-	if len(o.Hello) > maxHello {
-		errs = append(errs, fmt.Errorf("hello of %d bytes: at most %d", len(o.Hello), maxHello))
 	}
 	if len(o.Label) > maxLabel {
 		errs = append(errs, fmt.Errorf("label of %d bytes: at most %d", len(o.Label), maxLabel))

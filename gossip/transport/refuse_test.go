@@ -173,8 +173,10 @@ func TestManInTheMiddle(t *testing.T) {
 		relay.Go(func() { io.Copy(to, from); to.Close() })
 		io.Copy(from, to)
 	})
+	defer b.Close()
+	defer a.Close()
 	if err := dial(t, a, listener.Addr().String()); !errors.Is(err, transport.ErrKeys) {
-		t.Errorf("dial: %v, want %v", err, transport.ErrKeys)
+		t.Fatalf("dial: %v, want %v", err, transport.ErrKeys)
 	}
 	if line := await(t, log.lines); !strings.Contains(line, transport.ErrKeys.Error()) {
 		t.Errorf("logged %q", line)
@@ -182,6 +184,7 @@ func TestManInTheMiddle(t *testing.T) {
 }
 
 func TestDialOfStrangers(t *testing.T) {
+	t.Parallel()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -254,6 +257,17 @@ func TestStrangersThatDial(t *testing.T) {
 	}
 }
 
+func TestOldTLSIsRefused(t *testing.T) {
+	n := start(t, transport.Options{})
+	conn, err := tls.Dial("tcp", n.Addr().String(), &tls.Config{
+		InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, NextProtos: []string{"edgecache-peer/1"},
+	})
+	if err == nil {
+		conn.Close()
+		t.Error("TLS 1.2 was let in")
+	}
+}
+
 func TestOffLoopback(t *testing.T) {
 	for _, address := range []string{":0", "0.0.0.0:0", "192.0.2.1:7946", "[::]:0", "node.example:7946"} {
 		_, err := transport.New(transport.Options{Listen: address})
@@ -276,7 +290,6 @@ func TestOffLoopback(t *testing.T) {
 func TestOptionsAreValidated(t *testing.T) {
 	for _, o := range []transport.Options{
 		{Listen: "no port"},
-		{Listen: "127.0.0.1:0", Hello: make([]byte, 16<<10+1)},
 		{Listen: "127.0.0.1:0", Label: strings.Repeat("x", 256)},
 		{Listen: "127.0.0.1:0", TLS: transport.TLS{Cert: "cert"}},
 		{Listen: "127.0.0.1:0", TLS: transport.TLS{Cert: "no", Key: "such", CA: "files"}},

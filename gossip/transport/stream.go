@@ -21,7 +21,7 @@ const maxMessage = MaxFrame + packBytes
 type Stream struct {
 	transport *Transport
 	remote    net.Addr
-	dialed    bool
+	address   string // dialed; empty: accepted
 	hello     []byte
 	kill      func() // ends the link at once
 	link      interface {
@@ -43,11 +43,11 @@ type Stream struct {
 	cause    error // why this end killed it
 }
 
-func (t *Transport) newStream(remote net.Addr, dialed bool, kill func()) *Stream {
+func (t *Transport) newStream(remote net.Addr, address string, kill func()) *Stream {
 	return &Stream{
 		transport: t,
 		remote:    remote,
-		dialed:    dialed,
+		address:   address,
 		kill:      kill,
 		wake:      make(chan struct{}, 1),
 		ended:     make(chan struct{}),
@@ -59,7 +59,10 @@ func (t *Transport) newStream(remote net.Addr, dialed bool, kill func()) *Stream
 func (s *Stream) Hello() []byte { return s.hello }
 
 // Dialed says whether this end opened the stream.
-func (s *Stream) Dialed() bool { return s.dialed }
+func (s *Stream) Dialed() bool { return s.address != "" }
+
+// Address returns what Dial was called with; of an accepted stream nothing.
+func (s *Stream) Address() string { return s.address }
 
 // RemoteAddr returns the peer's address on this connection.
 func (s *Stream) RemoteAddr() net.Addr { return s.remote }
@@ -138,7 +141,7 @@ func (s *Stream) because(err error) error {
 	st := status.Convert(err)
 	switch st.Code() {
 	case codes.ResourceExhausted, codes.FailedPrecondition:
-		return fmt.Errorf("refused by the peer: %s", st.Message())
+		return fmt.Errorf("%w: %s", errRefused, st.Message())
 	case codes.Unimplemented:
 		return fmt.Errorf("%w: %s", ErrStranger, st.Message())
 	}
@@ -147,10 +150,14 @@ func (s *Stream) because(err error) error {
 
 // open exchanges hellos and calls Opened.
 func (s *Stream) open() error {
+	hello := s.transport.options.Hello()
+	if len(hello) > maxHello {
+		return fmt.Errorf("the hello of this node has %d bytes: at most %d", len(hello), maxHello)
+	}
 	late := time.AfterFunc(patience, func() { s.fail(errNoHello) })
 	defer late.Stop()
 	// What is wrong if it cannot be sent, receiving tells.
-	s.link.SendMsg(&[][]byte{s.transport.options.Hello})
+	s.link.SendMsg(&[][]byte{hello})
 	var first [][]byte
 	if err := s.link.RecvMsg(&first); err != nil {
 		return s.because(err)

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/edgecache/edgecache/gossip/transport"
 )
 
 func TestHello(t *testing.T) {
-	a := start(t, transport.Options{Hello: []byte("from a")})
-	b := start(t, transport.Options{Hello: []byte("from b")})
+	a := start(t, transport.Options{Hello: hello("from a")})
+	b := start(t, transport.Options{Hello: hello("from b")})
 	dialed, accepted := connect(t, a, b)
 	if got := string(dialed.Hello()); got != "from b" || !dialed.Dialed() {
 		t.Errorf("the end that dialed: hello %q, dialed %v", got, dialed.Dialed())
@@ -23,8 +24,26 @@ func TestHello(t *testing.T) {
 	if got := string(accepted.Hello()); got != "from a" || accepted.Dialed() {
 		t.Errorf("the end that accepted: hello %q, dialed %v", got, accepted.Dialed())
 	}
-	if got, want := dialed.RemoteAddr().String(), b.Addr().String(); got != want {
-		t.Errorf("remote address %s, want %s", got, want)
+	want := b.Addr().String()
+	if dialed.RemoteAddr().String() != want || dialed.Address() != want || accepted.Address() != "" {
+		t.Errorf("addresses %s, %s, %q; want %s twice and none", dialed.RemoteAddr(), dialed.Address(), accepted.Address(), want)
+	}
+}
+
+func hello(text string) func() []byte {
+	return func() []byte { return []byte(text) }
+}
+
+func TestLongHello(t *testing.T) {
+	long := start(t, transport.Options{Hello: hello(strings.Repeat("x", 16<<10+1))})
+	other := start(t, transport.Options{})
+	for _, err := range []error{dial(t, long, other.Addr().String()), dial(t, other, long.Addr().String())} {
+		if err == nil || !strings.Contains(err.Error(), "at most 16384") {
+			t.Errorf("dial: %v, want that the hello is too long", err)
+		}
+	}
+	if len(long.opened)+len(other.opened) > 0 {
+		t.Error("a stream was opened")
 	}
 }
 
@@ -32,36 +51,38 @@ func TestFramesArriveInOrderBothWays(t *testing.T) {
 	const count = 10_000
 	a, b := start(t, transport.Options{}), start(t, transport.Options{})
 	dialed, accepted := connect(t, a, b)
-	var senders sync.WaitGroup
-	defer senders.Wait()
-	// Each end takes part of the other's frames before it sends on, so no queue
-	// overflows.
-	exchange := func(s *transport.Stream, n *node) {
-		for i := range count {
-			if i >= 1000 {
-				<-n.received
-			}
-			if !s.Send(binary.AppendUvarint(make([]byte, 100), uint64(i))) {
-				t.Errorf("frame %d dropped", i)
-			}
-		}
-	}
-	got := func(n *node) *node { // counts what passes
-		out := &node{received: make(chan []byte, count)}
-		senders.Go(func() {
+	var work sync.WaitGroup
+	defer work.Wait()
+	for s, to := range map[*transport.Stream]*node{dialed: b, accepted: a} {
+		window := make(chan struct{}, 1000) // frames under way, so that no queue overflows
+		work.Go(func() {
 			for i := range count {
-				frame := await(t, n.received)
-				if v, _ := binary.Uvarint(frame[100:]); v != uint64(i) {
-					t.Errorf("frame %d came as number %d", v, i)
+				select {
+				case window <- struct{}{}:
+				case <-time.After(deadline):
+					t.Error("no frame comes any more")
+					return
 				}
-				out.received <- frame
+				if !s.Send(binary.BigEndian.AppendUint32(make([]byte, 100), uint32(i))) {
+					t.Errorf("frame %d dropped", i)
+				}
 			}
 		})
-		return out
+		work.Go(func() {
+			for i := range count {
+				select {
+				case frame := <-to.received:
+					if v := binary.BigEndian.Uint32(frame[100:]); v != uint32(i) {
+						t.Errorf("frame %d came as number %d", v, i)
+					}
+					<-window
+				case <-time.After(deadline):
+					t.Errorf("frame %d did not come", i)
+					return
+				}
+			}
+		})
 	}
-	ga, gb := got(a), got(b)
-	senders.Go(func() { exchange(dialed, ga) })
-	senders.Go(func() { exchange(accepted, gb) })
 }
 
 func TestBigAndEmptyFrames(t *testing.T) {
@@ -89,40 +110,42 @@ func TestBigAndEmptyFrames(t *testing.T) {
 }
 
 func TestOverflow(t *testing.T) {
-	for name, size := range map[string]int{"bytes": 64 << 10, "frames": 8} {
-		t.Run(name, func(t *testing.T) {
-			gate := make(chan struct{})
-			got := make(chan uint32, 1<<20)
-			a := start(t, transport.Options{})
+	for _, c := range []struct {
+		name       string
+		size, room int // of a frame, of the queue in such frames
+	}{{"frames", 1000, 4096}, {"bytes", 64 << 10, 256}} {
+		t.Run(c.name, func(t *testing.T) {
+			sent := 0
+			send := func(s *transport.Stream) bool { // until the queue is full
+				for s.Send(binary.BigEndian.AppendUint32(make([]byte, c.size-4), uint32(sent))) {
+					sent++
+				}
+				return !s.Send(nil)
+			}
+			overflowed, calls := make(chan int, 2), 0
+			a := start(t, transport.Options{Overflowed: func(s *transport.Stream) {
+				before := sent
+				if calls++; calls == 1 {
+					send(s) // while the writer stands here: the whole queue is free
+				}
+				overflowed <- sent - before
+			}})
+			gate, got := make(chan struct{}), make(chan uint32, 1<<20)
 			b := start(t, transport.Options{Received: func(_ *transport.Stream, frame []byte) {
 				<-gate
-				got <- binary.BigEndian.Uint32(frame)
+				got <- binary.BigEndian.Uint32(frame[c.size-4:])
 			}})
 			s, _ := connect(t, a, b)
-			send := func(i uint32) bool { return s.Send(binary.BigEndian.AppendUint32(nil, i)) }
-			if size > 4 {
-				send = func(i uint32) bool {
-					frame := make([]byte, size)
-					binary.BigEndian.PutUint32(frame, i)
-					return s.Send(frame)
-				}
-			}
-			taken := uint32(0)
-			for send(taken) {
-				taken++
-			}
-			if len(a.overflowed) > 0 && len(got) < int(taken) {
-				t.Error("Overflowed came before the queue drained")
+			if !send(s) || len(overflowed) > 0 {
+				t.Error("the stream goes on before its queue drained")
 			}
 			close(gate)
-			if await(t, a.overflowed) != s {
-				t.Error("Overflowed of another stream")
+			if room := await(t, overflowed); room != c.room {
+				t.Errorf("%d frames were taken in Overflowed, want %d", room, c.room)
 			}
-			if !send(taken) {
-				t.Error("a frame was dropped after Overflowed")
-			}
-			for want := range taken + 1 {
-				if v := await(t, got); v != want {
+			await(t, overflowed) // of what the first sent
+			for want := range sent {
+				if v := await(t, got); v != uint32(want) {
 					t.Fatalf("frame %d came, want %d", v, want)
 				}
 			}
@@ -202,7 +225,7 @@ func TestCloseOfATransport(t *testing.T) {
 					t.Error("closed:", err)
 				}
 				if len(n.received) != 1000 {
-					t.Errorf("%d frames came, want 1000; dialed end: %v", len(n.received), n == a)
+					t.Errorf("%d frames came, want 1000", len(n.received))
 				}
 			}
 			if err := first.Dial(context.Background(), b.Addr().String()); !errors.Is(err, transport.ErrClosed) {
