@@ -1,8 +1,10 @@
 package gossip
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
@@ -51,6 +53,7 @@ func (n *Node) Members(ctx context.Context) []registry.MemberStatus {
 			list = append(list, registry.MemberStatus{Name: v.Name, State: v.State(), Address: v.Address, Synced: v.Synced, Lag: v.Lag,
 				DelayMS: float64(v.Delay) / float64(protocol.Millisecond)})
 		}
+		slices.SortFunc(list, func(a, b registry.MemberStatus) int { return cmp.Compare(a.Name, b.Name) })
 		return list
 	case <-ctx.Done():
 	case <-n.ctx.Done():

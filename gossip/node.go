@@ -28,6 +28,7 @@ type Node struct {
 	synced    atomic.Int64 // until when, in time since start; see Synced
 	members   atomic.Pointer[[]protocol.Member]
 	left      chan bool
+	isolated  atomic.Bool
 
 	// The driver alone uses the fields below.
 	core    *protocol.Core

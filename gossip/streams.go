@@ -22,6 +22,10 @@ func (n *Node) opened(s *transport.Stream) {
 		s.Close()
 		return
 	}
+	if n.isolated.Load() {
+		s.Close()
+		return
+	}
 	n.mu.Lock()
 	n.conns++
 	conn := protocol.Conn(n.conns)
@@ -106,6 +110,9 @@ func (n *Node) redial() {
 				continue
 			}
 			all = false
+			if n.isolated.Load() {
+				continue
+			}
 			select {
 			case <-dialing[address]:
 				delete(dialing, address)
@@ -197,4 +204,18 @@ func (n *Node) connected(address string) bool {
 		}
 	}
 	return false
+}
+
+// Isolate has the node talk to no peer until it is called with false, as if
+// its network were cut.
+func (n *Node) Isolate(cut bool) {
+	n.isolated.Store(cut)
+	if !cut {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.byPeer {
+		s.Close()
+	}
 }

@@ -185,7 +185,13 @@ func (c *Config) complete(m *mistakes) {
 }
 
 // clustered reports whether anything of the section gossip is set.
-func (c *Config) clustered() bool { return !reflect.DeepEqual(c.Gossip, gossip.Defaults()) }
+func (c *Config) clustered() bool {
+	o := c.Gossip
+	if len(o.Join) == 0 {
+		o.Join = nil // an empty list says nothing
+	}
+	return !reflect.DeepEqual(o, gossip.Defaults())
+}
 
 // inherit gives own (nil: not set) the parts of the section that it leaves out.
 func inherit[T any](m *mistakes, key string, own, section *T) {

@@ -217,7 +217,7 @@ func TestAnEmptySettingEmptiesAList(t *testing.T) {
 func TestMistakesOfSettingsNameTheirSource(t *testing.T) {
 	got := refused(t, "cache: {ttl: 1s}\nregistries: [{name: c, type: consul}]\n",
 		[]string{"EDGECACHE_CACHE_TTL=-5s", "EDGECACHE_CACHE_IDLE=soon", "EDGECACHE_REGISTRIES_C_TIMEOUT=0s"},
-		[]string{"cache.tll=5s", "registries.d.ttl=1s", "plain", "gossip.label=x", "http.zones={a: {b: c}}"})
+		[]string{"cache.tll=5s", "registries.d.ttl=1s", "plain", "dns.domains=x", "http.zones={a: {b: c}}"})
 	for _, want := range []string{
 		"EDGECACHE_CACHE_TTL: cache.ttl: -5s: more than 0 expected",
 		`EDGECACHE_CACHE_IDLE: cache.idle: "soon": a duration like 250ms or 36h expected`,
@@ -225,7 +225,7 @@ func TestMistakesOfSettingsNameTheirSource(t *testing.T) {
 		"--set cache.tll: unknown key; did you mean cache.ttl?",
 		"--set registries.d.ttl: no registry has this key",
 		"--set plain: key=value expected",
-		"--set gossip.label: gossip is not in this version",
+		"--set dns.domains: dns is not in this version",
 		"--set: http.zones: a: a list expected, found keys and values",
 	} {
 		if !strings.Contains(got, want) {

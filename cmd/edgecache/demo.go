@@ -16,11 +16,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// demoConfig is the configuration of the demo's node: windows short enough
+// demoConfig is the configuration of a node of the demo: windows short enough
 // that a tour shows them pass.
-const demoConfig = `node:  {name: demo, region: eu, data_dir: "%s"}
+const demoConfig = `node:  {name: %s, region: eu, data_dir: "%s"}
 http:  {listen: "%s"}
 admin: {listen: "%s"}
+gossip: {peer_listen: "127.0.0.1:0", join: [%s]}
 cache: {ttl: 2s, negative_ttl: 1s, verify: 50ms, recheck: {min: 250ms, max: 1s}}
 log:   {level: error}
 registries:
@@ -37,9 +38,9 @@ func demoCommand(g *globals) *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a node in front of a small made-up registry, and show what it does",
-		Long: "Run a node in front of a small registry that speaks Consul's API, whose services change each second.\n" +
-			"A short tour shows what the node does; then both stay up until Ctrl-C. Nothing is left behind.",
+		Short: "Run three nodes in front of a small made-up registry, and show what they do",
+		Long: "Run a cluster of three nodes in front of a small registry that speaks Consul's API, whose services change each second.\n" +
+			"A short tour shows what the nodes do; then all stay up until Ctrl-C. Nothing is left behind.",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.fixed.listen, o.fixed.admin = cmd.Flags().Changed("listen"), cmd.Flags().Changed("admin")
@@ -72,11 +73,15 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 		return err
 	}
 	defer upstream.Stop()
-	n, err := startDemoNode(g, o, dir, upstream)
+	nodes, err := startDemoNodes(g, o, dir, upstream)
+	defer func() {
+		for _, n := range nodes {
+			err = errors.Join(err, n.close())
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.close()) }()
 
 	changes, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -84,7 +89,7 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	defer running.Wait()
 	defer stop()
 
-	t := newTour(g, n, upstream, fleet, bold)
+	t := newTour(g, nodes, upstream, fleet, bold)
 	err = t.run(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -99,9 +104,12 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	return nil
 }
 
-// startDemoNode writes the configuration to dir, shows it and runs a node by
-// it, as serve does.
-func startDemoNode(g *globals, o demoOptions, dir string, upstream *consultest.Server) (*node, error) {
+// demoNodes are the names of the nodes.
+var demoNodes = []string{"demo-1", "demo-2", "demo-3"}
+
+// startDemoNodes starts a cluster and shows it. It returns what was started,
+// with an error too.
+func startDemoNodes(g *globals, o demoOptions, dir string, upstream *consultest.Server) ([]*node, error) {
 	listen, err := freeAddress(g, o.listen, o.fixed.listen)
 	if err != nil {
 		return nil, err
@@ -110,8 +118,27 @@ func startDemoNode(g *globals, o demoOptions, dir string, upstream *consultest.S
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "edgecache.yaml")
-	text := fmt.Sprintf(demoConfig, filepath.Join(dir, "data"), listen, admin, upstream.URL())
+	var nodes []*node
+	var join, shown string
+	for _, name := range demoNodes {
+		text := fmt.Sprintf(demoConfig, name, filepath.Join(dir, name), listen, admin, join, upstream.URL())
+		n, err := startDemoNode(g, filepath.Join(dir, name+".yaml"), text)
+		if err != nil {
+			return nodes, err
+		}
+		nodes = append(nodes, n)
+		if join == "" {
+			shown, join = text, fmt.Sprintf("%q", n.gossip.Address())
+		}
+		listen, admin = "127.0.0.1:0", "127.0.0.1:0"
+	}
+	fmt.Fprintf(g.stdout, "A registry with %s, which speaks Consul's API: %s\n", plural(len(fleetServices), "service"), upstream.URL())
+	fmt.Fprintf(g.stdout, "Three nodes in front of it, each with ports and a directory of its own; the others join the first,\nwhich is run by this configuration (short windows, for the tour):\n\n%s\n", indent(shown))
+	return nodes, nil
+}
+
+// startDemoNode writes a configuration and runs a node by it, as serve does.
+func startDemoNode(g *globals, path, text string) (*node, error) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -128,8 +155,6 @@ func startDemoNode(g *globals, o demoOptions, dir string, upstream *consultest.S
 		err = fmt.Errorf("%w (here by --listen or --admin)", err)
 		return nil, errors.Join(err, n.close())
 	}
-	fmt.Fprintf(g.stdout, "A registry with %s, which speaks Consul's API: %s\nA node in front of it, run by this configuration (short windows, for the tour):\n\n%s\n",
-		plural(len(fleetServices), "service"), upstream.URL(), indent(text))
 	return n, nil
 }
 

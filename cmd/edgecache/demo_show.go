@@ -17,8 +17,13 @@ const shownBody = 200 // bytes of a body
 
 // curl gets a path of the data port and prints it as curl -si would, cut short.
 func (t *tour) curl(ctx context.Context, path string) (reply, error) {
-	fmt.Fprintf(t.g.stdout, "\n  $ curl -si %s%s\n", t.base, path)
-	a, err := t.get(ctx, path)
+	return t.curlAt(ctx, t.base, path)
+}
+
+// curlAt does the same on another node.
+func (t *tour) curlAt(ctx context.Context, base, path string) (reply, error) {
+	fmt.Fprintf(t.g.stdout, "\n  $ curl -si %s%s\n", base, path)
+	a, err := t.getAt(ctx, base, path)
 	if err != nil {
 		return a, err
 	}

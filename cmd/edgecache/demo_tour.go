@@ -25,21 +25,22 @@ const (
 	stepLimit = 10 * time.Second // a step that does not show its point by then failed
 )
 
-// A tour shows what the node does. All it prints was answered over HTTP; each
+// A tour shows what the nodes do. All it prints was answered over HTTP; each
 // step checks that it shows what it claims.
 type tour struct {
 	g           *globals
 	upstream    *consultest.Server
 	fleet       *fleet
-	base, admin string // URLs of the node's ports
+	nodes       []*node
+	base, admin string // URLs of the first node's ports
 	http        *http.Client
 	bold        bool
 }
 
-func newTour(g *globals, n *node, upstream *consultest.Server, fleet *fleet, bold bool) *tour {
+func newTour(g *globals, nodes []*node, upstream *consultest.Server, fleet *fleet, bold bool) *tour {
 	return &tour{
-		g: g, upstream: upstream, fleet: fleet,
-		base: "http://" + n.server.Addr(), admin: "http://" + n.server.AdminAddr(),
+		g: g, upstream: upstream, fleet: fleet, nodes: nodes,
+		base: "http://" + nodes[0].server.Addr(), admin: "http://" + nodes[0].server.AdminAddr(),
 		http: &http.Client{Transport: &http.Transport{}, Timeout: stepLimit},
 		bold: bold,
 	}
@@ -47,6 +48,9 @@ func newTour(g *globals, n *node, upstream *consultest.Server, fleet *fleet, bol
 
 func (t *tour) run(ctx context.Context) error {
 	defer t.http.CloseIdleConnections()
+	if err := t.gather(ctx); err != nil {
+		return fmt.Errorf("the nodes do not find each other: %w", err)
+	}
 	fmt.Fprintln(t.g.stdout, "The tour. Every command can be copied; answers are real, headers and bodies cut short.")
 	for i, step := range []struct {
 		title string
@@ -56,6 +60,8 @@ func (t *tour) run(ctx context.Context) error {
 		{"From then on it is answered from memory", t.hits},
 		{"A change arrives by watch", t.change},
 		{"An invalidation: the next lookup asks the registry again", t.invalidation},
+		{"All three nodes have it before the answer is given", t.everywhere},
+		{"A node is cut off: it says so, and is waited for no longer than it must", t.cut},
 		{"The registry is killed, and lookups go on", t.outage},
 		{"The registry returns, with a change made meanwhile", t.comeback},
 	} {
@@ -76,7 +82,7 @@ func (t *tour) run(ctx context.Context) error {
 
 func (t *tour) farewell() {
 	fmt.Fprintf(t.g.stdout, `
-Node and registry stay up, and the services go on changing, until Ctrl-C. Try:
+Nodes and registry stay up, and the services go on changing, until Ctrl-C. Try:
 
   edgecache watch --prefix '' --address %[2]s
   edgecache top --address %[2]s
@@ -295,7 +301,11 @@ func (a reply) cacheStatus() string  { return a.header.Get("Cache-Status") }
 func (a reply) has(word string) bool { return strings.Contains(a.cacheStatus(), word) }
 
 func (t *tour) get(ctx context.Context, path string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.base+path, nil)
+	return t.getAt(ctx, t.base, path)
+}
+
+func (t *tour) getAt(ctx context.Context, base, path string) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return reply{}, err
 	}
