@@ -60,7 +60,7 @@ func (c *Core) endLeave(done bool) {
 }
 
 // holders reports whether has is true of a majority of the members without
-// this one. Alone, it is.
+// this one, counted of those who have entered. Alone, it is.
 func (c *Core) holders(has func(*known) bool) bool {
 	all, holding := 0, 0
 	for id, m := range c.members {
@@ -68,7 +68,7 @@ func (c *Core) holders(has func(*known) bool) bool {
 			continue
 		}
 		all++
-		if k := c.known[id]; k != nil && has(k) {
+		if k := c.known[id]; k != nil && m.In && has(k) {
 			holding++
 		}
 	}

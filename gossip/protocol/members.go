@@ -164,8 +164,8 @@ func (c *Core) admit(k *known) {
 		return
 	}
 	if k.admission == nil {
-		if !k.shown[c.own.EpochID].Logged.Contains(c.entry.seq) {
-			return
+		if !k.entered || !k.shown[c.own.EpochID].Logged.Contains(c.entry.seq) {
+			return // one who is entering himself lacks what the others have
 		}
 		k.admission = &goal{c.now, c.lacking(k)}
 	}

@@ -36,7 +36,8 @@ const beaconsKept = 16
 type known struct {
 	shown     map[EpochID]Mark
 	heard     Time // when a beacon was sent that it answered; 0: never
-	reached   Time // when a beacon was sent such that all it had then is here
+	asked     Time // likewise, as one who has entered
+	reached   Time // when a beacon was sent such that all it had then, having entered, is here
 	next      *goal
 	entered   bool
 	admission *goal // what it had when it first showed this node's entry

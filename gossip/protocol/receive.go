@@ -80,7 +80,9 @@ func (c *Core) state(p *peer, s State) {
 	for _, m := range s.Members {
 		c.unite(m)
 	}
-	k.entered = s.Entered
+	if k.entered = s.Entered; !k.entered {
+		k.asked, k.reached, k.next = 0, 0, nil // what it has says nothing of the others
+	}
 	if m, ok := c.members[p.hello.Node]; ok && s.Entered && !m.Out && !m.In {
 		m.In = true
 		c.unite(m)
@@ -88,6 +90,9 @@ func (c *Core) state(p *peer, s State) {
 	p.echo = max(p.echo, s.Beacon)
 	if i := slices.IndexFunc(p.sent, func(b beacon) bool { return b.number == s.Echo }); s.Echo != 0 && i >= 0 {
 		k.heard = max(k.heard, p.sent[i].time)
+		if s.Entered {
+			k.asked = k.heard
+		}
 		p.sent = p.sent[i:]
 	}
 	c.admit(k)
@@ -154,10 +159,10 @@ func (c *Core) isReached(g *goal) bool {
 func (c *Core) reach(k *known) {
 	for {
 		if k.next == nil {
-			if k.heard <= k.reached {
+			if k.asked <= k.reached {
 				return
 			}
-			k.next = &goal{k.heard, c.lacking(k)}
+			k.next = &goal{k.asked, c.lacking(k)}
 		}
 		if !c.isReached(k.next) {
 			return

@@ -77,8 +77,26 @@ func (n *node) reached(e protocol.Reached) {
 			s.violated("%s says that %s confirmed %s, but it is not on its disk", n.name, o.name, a.id)
 		}
 	}
+	if s.doubtful(e.Confirmed) {
+		return
+	}
 	s.trace("%s: %s has %v, fenced %v, pending %v", n.name, a.id, e.Confirmed, e.Fenced, e.Pending)
 	s.acknowledged(a)
+}
+
+// doubtful reports whether two disks have the id of one that confirmed: which
+// of them it was, nobody can tell until one is refused.
+func (s *sim) doubtful(confirmed []protocol.NodeID) bool {
+	seen := map[protocol.NodeID]bool{}
+	for _, n := range s.nodes {
+		if !n.gone && slices.Contains(confirmed, n.disk.id) {
+			if seen[n.disk.id] {
+				return true
+			}
+			seen[n.disk.id] = true
+		}
+	}
+	return false
 }
 
 func (n *node) onDisk(id protocol.RecordID) bool {
