@@ -34,6 +34,7 @@ type snapshot struct {
 	cache      cache.Stats
 	memory     registry.MemoryStatus
 	store      *storeSnapshot // nil: no disk
+	members    []registry.MemberStatus
 	registries []registry.RegistryStatus
 	http       httpd.Stats
 	ready      bool
@@ -50,7 +51,7 @@ const requestSeconds = "edgecache_http_request_seconds"
 // families returns the one list of metric names, but for requestSeconds and
 // those of the Go runtime and the process.
 func families() []family {
-	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), registryFamilies(), httpFamilies(), nodeFamilies())
+	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), gossipFamilies(), registryFamilies(), httpFamilies(), nodeFamilies())
 }
 
 func cacheFamilies() []family {
@@ -187,7 +188,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := &snapshot{
 		node: m.node, cache: m.node.cache.Stats(), memory: m.node.cache.Memory(),
-		registries: m.node.cache.Registries(), http: m.node.server.Stats(),
+		members: m.node.members(), registries: m.node.cache.Registries(), http: m.node.server.Stats(),
 	}
 	s.ready, _ = m.node.cache.Ready()
 	if disk := m.node.disk; disk != nil {

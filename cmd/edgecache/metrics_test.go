@@ -49,7 +49,7 @@ func TestMetricNamesFollowTheRule(t *testing.T) {
 		if total := strings.HasSuffix(f.name, "_total"); total != (f.kind == counter) {
 			t.Errorf("%s: counters, and only they, end in _total", f.name)
 		}
-		if part := strings.Split(f.name, "_"); !slices.Contains([]string{"cache", "store", "registry", "http", "node"}, part[1]) {
+		if part := strings.Split(f.name, "_"); !slices.Contains([]string{"cache", "store", "gossip", "registry", "http", "node"}, part[1]) {
 			t.Errorf("%s: no package %s", f.name, part[1])
 		}
 	}
