@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/gossip/transport"
 	"github.com/edgecache/edgecache/registry"
 )
 
@@ -12,7 +13,7 @@ func (n *Node) do(e protocol.Effect) {
 	switch e := e.(type) {
 	case protocol.Send:
 		if s := n.streams[e.Conn]; s != nil {
-			s.Send(protocol.AppendFrame(nil, e.Frame))
+			send(s, e.Frame)
 		}
 	case protocol.Close:
 		n.closeStream(e)
@@ -39,6 +40,26 @@ func (n *Node) do(e protocol.Effect) {
 		n.left <- e.Done
 	}
 }
+
+// send sends a frame; one of many or long records as several.
+func send(s *transport.Stream, f protocol.Frame) {
+	records, ok := f.(protocol.Records)
+	if !ok {
+		s.Send(protocol.AppendFrame(nil, f))
+		return
+	}
+	for list := records.Records; len(list) > 0; {
+		n, size := 0, 0
+		for n < len(list) && (n == 0 || size+len(list[n].Raw) <= frameBytes) {
+			size += len(list[n].Raw)
+			n++
+		}
+		s.Send(protocol.AppendFrame(nil, protocol.Records{Records: list[:n]}))
+		list = list[n:]
+	}
+}
+
+const frameBytes = 1 << 20 // of records in a frame, unless one alone is longer
 
 // aside runs what takes time, and hands its result to the core of this life.
 func (n *Node) aside(run func() protocol.Event) {
@@ -100,7 +121,7 @@ func (n *Node) serve(e protocol.Serve) {
 			if seq > e.To {
 				return false
 			}
-			if len(out.Records) == e.Most || size > servedBytes {
+			if len(out.Records) == e.Most || size > frameBytes {
 				out.To = seq - 1
 				return false
 			}
@@ -128,8 +149,6 @@ func (n *Node) serve(e protocol.Serve) {
 		return nil
 	})
 }
-
-const servedBytes = 1 << 20
 
 // raise covers everything in place of records that are gone.
 func (n *Node) raise(e protocol.Raise) {

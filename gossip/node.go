@@ -205,15 +205,76 @@ func (n *Node) drive() {
 		case <-tick.C:
 			n.step(protocol.Tick{})
 		case h := <-n.events:
-			switch {
-			case h.run != nil:
-				h.run()
-			case h.life == 0 || h.life == n.life:
-				n.step(h.event)
-			}
+			n.handle(h)
 		}
 	}
 }
+
+// mostMerged bounds what is handled between two ticks.
+const mostMerged = 1024
+
+// handle handles h and what waits behind it. Events of one kind become one:
+// then their records share frames and fsyncs.
+func (n *Node) handle(h happening) {
+	for range mostMerged {
+		select {
+		case next := <-n.events:
+			if merged, ok := merge(h, next); ok {
+				h = merged
+			} else {
+				n.run(h)
+				h = next
+			}
+			continue
+		default:
+		}
+		break
+	}
+	n.run(h)
+}
+
+func (n *Node) run(h happening) {
+	switch {
+	case h.run != nil:
+		h.run()
+	case h.life == 0 || h.life == n.life:
+		n.step(h.event)
+	}
+}
+
+// merge makes one of two happenings that follow each other, if that changes
+// nothing.
+func merge(a, b happening) (happening, bool) {
+	if a.run != nil || b.run != nil || a.life != b.life {
+		return a, false
+	}
+	switch x := a.event.(type) {
+	case protocol.Issued:
+		if y, ok := b.event.(protocol.Issued); ok && x.Durable == y.Durable && len(x.Records) < mostRecords {
+			a.event = protocol.Issued{Records: append(x.Records, y.Records...), Durable: x.Durable}
+			return a, true
+		}
+	case protocol.Logged:
+		if y, ok := b.event.(protocol.Logged); ok {
+			a.event = protocol.Logged{Records: append(x.Records, y.Records...)}
+			return a, true
+		}
+	case protocol.Received:
+		y, ok := b.event.(protocol.Received)
+		first, records := x.Frame.(protocol.Records)
+		if !ok || !records || x.Conn != y.Conn || len(first.Records) >= mostRecords {
+			return a, false
+		}
+		if second, ok := y.Frame.(protocol.Records); ok {
+			a.event = protocol.Received{Conn: x.Conn, Frame: protocol.Records{Records: append(first.Records, second.Records...)}}
+			return a, true
+		}
+	}
+	return a, false
+}
+
+// mostRecords bounds a frame of records, together with what one may be long.
+const mostRecords = 512
 
 const tickEvery = 10 * time.Millisecond
 

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A member is a node of a test's cluster: a real store, a real cache, real
 // streams.
 type member struct {
-	t       *testing.T
+	t       testing.TB
 	name    string
 	dir     string
 	options gossip.Options
@@ -34,7 +34,7 @@ type member struct {
 	node  *gossip.Node
 }
 
-func newMember(t *testing.T, name string, fake *registrytest.Fake, change func(*gossip.Options)) *member {
+func newMember(t testing.TB, name string, fake *registrytest.Fake, change func(*gossip.Options)) *member {
 	o := gossip.Defaults()
 	o.PeerListen, o.Name, o.ReadyAfter = "127.0.0.1:0", name, time.Minute
 	if change != nil {
@@ -98,7 +98,7 @@ func (m *member) invalidate(level registry.Level, limit time.Duration) (registry
 	return m.cache.Await(ctx, inv.ID(), level)
 }
 
-func eventually(t *testing.T, what string, check func() error) {
+func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
 	end := time.Now().Add(20 * time.Second)
 	for {
@@ -124,7 +124,7 @@ func (m *member) mustSync(want bool) {
 }
 
 // cluster starts nodes of which all but the first join by it.
-func cluster(t *testing.T, names ...string) []*member {
+func cluster(t testing.TB, names ...string) []*member {
 	t.Helper()
 	fake := registrytest.NewFake("r")
 	fake.Put("web", registry.Instance{ID: "a", Endpoints: []registry.Endpoint{{Address: "10.0.0.1", Port: 80}}})

@@ -153,7 +153,18 @@ const (
 	selectAll
 )
 
-const invalidationHeader = 1 + 3*8 + 1
+const (
+	modeAt             = 1 + 3*8
+	invalidationHeader = modeAt + 1
+
+	// membersMark stands in place of the mode in records that change the
+	// members of the cluster, see package gossip/protocol.
+	membersMark = 0x20
+)
+
+// IsInvalidation reports whether a record of a journal is an invalidation, and
+// not a change of the members.
+func IsInvalidation(raw []byte) bool { return len(raw) <= modeAt || raw[modeAt] != membersMark }
 
 // AppendInvalidation appends the binary form of an invalidation. Its mode must
 // be set, and each selector must cover something.
@@ -208,7 +219,7 @@ func ParseInvalidation(data []byte) (*Invalidation, error) {
 		Origin: binary.BigEndian.Uint64(data[1:]),
 		Epoch:  binary.BigEndian.Uint64(data[9:]),
 		Seq:    binary.BigEndian.Uint64(data[17:]),
-		Mode:   Mode(data[25]),
+		Mode:   Mode(data[modeAt]),
 	}
 	if inv.Mode > ModeHard || inv.Mode == ModeNone {
 		inv.Mode = ModeHard

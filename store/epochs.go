@@ -183,6 +183,9 @@ func (j *journal) publish() {
 // modeOf returns the mode of an invalidation in binary form. What cannot be
 // read counts as hard.
 func modeOf(raw []byte) registry.Mode {
+	if !registry.IsInvalidation(raw) {
+		return registry.ModeNone
+	}
 	inv, err := registry.ParseInvalidation(raw)
 	if err != nil {
 		return registry.ModeHard

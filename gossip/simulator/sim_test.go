@@ -17,7 +17,7 @@ import (
 
 var (
 	lasting = flag.Duration("for", 0, "go on for so long, beyond -seeds")
-	seeds   = flag.Int("seeds", 40, "how many seeds to run at least")
+	seeds   = flag.Int("seeds", 15, "how many seeds to run at least")
 	seed    = flag.Uint64("seed", 1, "the first of them; 0: a new one")
 	faults  = flag.Uint("faults", uint(All), "kinds of faults, as a sum of bits in the order of the table")
 	nodes   = flag.Int("nodes", 0, "nodes at the start; 0: one to seven, by the seed")
@@ -76,7 +76,7 @@ func TestSeeds(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		running.Go(func() {
 			for s := range next {
-				o := Options{Seed: s, Nodes: *nodes, Length: 45 * protocol.Second, Faults: Faults(*faults)}
+				o := Options{Seed: s, Nodes: *nodes, Length: 30 * protocol.Second, Faults: Faults(*faults)}
 				if o.Nodes == 0 {
 					o.Nodes = 1 + int(s%7)
 				}
