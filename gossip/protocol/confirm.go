@@ -1,5 +1,10 @@
 package protocol
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A wait is for a record of this life.
 type wait struct {
 	token  uint64
@@ -34,28 +39,46 @@ func (c *Core) confirmed(id NodeID, seq uint64) bool {
 	return k != nil && k.shown[c.own.EpochID].Logged.Contains(seq)
 }
 
-// confirm answers those who wait.
+// confirm answers those who wait. A record counts as confirmed here once all
+// before it are: what is missing between is on its way.
 func (c *Core) confirm() {
-	need := c.majority()
+	quorum, all := c.confirmedUpto()
 	left := c.waits[:0]
 	for _, w := range c.waits {
-		all, entered := true, 0
-		for id, m := range c.members {
-			if m.Out {
-				continue
-			}
-			switch has := c.confirmed(id, w.seq); {
-			case !has:
-				all = false
-			case m.In:
-				entered++
-			}
-		}
-		if entered < need || !c.answer(&w, all) {
+		if w.seq > quorum || !c.answer(&w, w.seq <= all) {
 			left = append(left, w)
 		}
 	}
 	c.waits = left
+}
+
+// confirmedUpto returns up to which record of this life a majority, counted of
+// those who have entered, has confirmed all, and up to which every member has.
+func (c *Core) confirmedUpto() (quorum, all uint64) {
+	var entered []uint64
+	all = c.issued
+	for id, m := range c.members {
+		if m.Out {
+			continue
+		}
+		upto := c.own.logged.Upto()
+		if id != c.config.Self.Node {
+			upto = 0
+			if k := c.known[id]; k != nil {
+				upto = k.shown[c.own.EpochID].Logged.Upto()
+			}
+		}
+		all = min(all, upto)
+		if m.In {
+			entered = append(entered, upto)
+		}
+	}
+	need := c.majority()
+	if len(entered) < need {
+		return 0, all
+	}
+	slices.SortFunc(entered, func(a, b uint64) int { return cmp.Compare(b, a) })
+	return entered[need-1], all
 }
 
 // answer answers a wait that a majority has confirmed, if that is enough.

@@ -46,6 +46,7 @@ func (s *sim) invalidate(n *node, name string, level protocol.Level) {
 	a := &ack{name: name, version: s.registry[name], level: level, origin: n, disk: n.disk}
 	r := &protocol.Record{Raw: encode(name, s.chance(20))}
 	n.issue(r, func() {
+		a.id = r.ID
 		if level == 0 {
 			s.acknowledged(a)
 			return
