@@ -161,6 +161,7 @@ func (c *Core) disconnect(conn Conn) {
 	if p == nil {
 		return
 	}
+	c.searched = false // it may have known of a cluster, and not have said so
 	for _, e := range c.open {
 		if e.pulling.conn == conn {
 			e.pulling.conn = 0
