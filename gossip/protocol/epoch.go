@@ -172,6 +172,7 @@ func (c *Core) log(ids []RecordID) {
 		c.changed(e)
 		waiting[id.Origin] = true
 	}
+	c.admitAll()
 	for _, p := range c.inOrder() {
 		if p.accepted && waiting[p.hello.Node] {
 			c.show(p, false)

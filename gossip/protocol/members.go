@@ -167,9 +167,18 @@ func (c *Core) admit(k *known) {
 		if !k.entered || !k.shown[c.own.EpochID].Logged.Contains(c.entry.seq) {
 			return // one who is entering himself lacks what the others have
 		}
-		k.admission = &goal{c.now, c.lacking(k)}
+		k.admission = &goal{c.now, c.lacking(k, true)}
 	}
-	k.admits = c.isReached(k.admission)
+	k.admits = c.isReached(k.admission, true) // once it has entered, it shows what is on its disk
+}
+
+func (c *Core) admitAll() {
+	if c.entry.done || c.entry.seq == 0 {
+		return
+	}
+	for _, k := range c.known {
+		c.admit(k)
+	}
 }
 
 // admitted reports whether a majority of those who entered before admits this

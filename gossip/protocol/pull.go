@@ -146,6 +146,7 @@ func (c *Core) adopted(list []Adoption) {
 		e.start, e.hard = max(e.start, a.Upto+1), max(e.hard, a.Hard)
 		c.changed(e)
 	}
+	c.admitAll()
 }
 
 // truncate lets go of what every member has.

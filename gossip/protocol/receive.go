@@ -119,18 +119,19 @@ func (c *Core) replaceShown(p *peer, k *known, marks []Mark) bool {
 	return true
 }
 
-// lacking returns what a node shows that this one has not applied.
-func (c *Core) lacking(k *known) map[EpochID]Ranges {
+// lacking returns what a node shows that this one has not applied, or logged.
+func (c *Core) lacking(k *known, onDisk bool) map[EpochID]Ranges {
 	var lack map[EpochID]Ranges
 	for id, m := range k.shown {
-		e := c.epochs[id]
-		if e != nil && e.have.Upto() >= m.Logged.Max() {
+		e := c.epoch(id)
+		here := e.have
+		if onDisk {
+			here = e.logged
+		}
+		if here.Upto() >= m.Logged.Max() {
 			continue
 		}
-		missing := m.Logged
-		if e != nil {
-			missing = missing.Minus(e.have).Minus(e.excused)
-		}
+		missing := m.Logged.Minus(here).Minus(e.excused)
 		if len(missing) > 0 {
 			if lack == nil {
 				lack = map[EpochID]Ranges{}
@@ -141,11 +142,15 @@ func (c *Core) lacking(k *known) map[EpochID]Ranges {
 	return lack
 }
 
-// reached reports whether all of a goal is here.
-func (c *Core) isReached(g *goal) bool {
+// isReached reports whether all of a goal is here, or on disk here.
+func (c *Core) isReached(g *goal, onDisk bool) bool {
 	for id, lack := range g.lack {
 		e := c.epoch(id)
-		if lack = lack.Minus(e.have).Minus(e.excused); len(lack) == 0 {
+		here := e.have
+		if onDisk {
+			here = e.logged
+		}
+		if lack = lack.Minus(here).Minus(e.excused); len(lack) == 0 {
 			delete(g.lack, id)
 		} else {
 			g.lack[id] = lack
@@ -162,9 +167,9 @@ func (c *Core) reach(k *known) {
 			if k.asked <= k.reached {
 				return
 			}
-			k.next = &goal{k.asked, c.lacking(k)}
+			k.next = &goal{k.asked, c.lacking(k, false)}
 		}
-		if !c.isReached(k.next) {
+		if !c.isReached(k.next, false) {
 			return
 		}
 		k.reached, k.next = k.next.time, nil
@@ -173,8 +178,8 @@ func (c *Core) reach(k *known) {
 
 // advance follows up that more is here.
 func (c *Core) advance() {
+	c.admitAll()
 	for _, k := range c.known {
-		c.admit(k)
 		if k.next != nil {
 			c.reach(k)
 		}
