@@ -25,7 +25,7 @@ type Node struct {
 
 	transport *transport.Transport
 	events    chan happening
-	synced    atomic.Int64 // until when, in time since start; see Synced
+	synced    atomic.Int64 // until when, in the core's time; see Synced
 	members   atomic.Pointer[[]protocol.Member]
 	left      chan bool
 	isolated  atomic.Bool
@@ -124,7 +124,12 @@ func (n *Node) Leave(ctx context.Context) bool {
 }
 
 // now returns the core's time.
-func (n *Node) now() protocol.Time { return protocol.Time(time.Since(n.start)) + 1 }
+func (n *Node) now() protocol.Time {
+	if boot, ok := sinceBoot(); ok {
+		return protocol.Time(boot)
+	}
+	return protocol.Time(time.Since(n.start)) + 1
+}
 
 // Synced reports whether the node has all that a majority confirmed more than
 // four seconds ago.
