@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,7 @@ func (n *Node) Open(local Local) error {
 	if err := n.transport.Open(); err != nil {
 		return fmt.Errorf("gossip.peer_listen: %w", err)
 	}
+	n.log.Info("gossip: peers reach this node", "at", n.reachedAt())
 	if err := n.begin(); err != nil {
 		return err
 	}
@@ -168,7 +170,12 @@ func (n *Node) begin() error {
 // hello returns what this node says of itself.
 func (n *Node) hello() protocol.Hello {
 	return protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: protocol.NodeID(n.opts.Log.Node()),
-		Epoch: n.opts.Log.Epoch(), Name: n.opts.Name, Address: cmp.Or(n.opts.Advertise, n.transport.Addr().String())}
+		Epoch: n.opts.Log.Epoch(), Name: n.opts.Name, Address: n.reachedAt()}
+}
+
+// reachedAt returns host:port by which peers reach this node.
+func (n *Node) reachedAt() string {
+	return cmp.Or(n.opts.Advertise, reachable(n.transport.Addr(), net.InterfaceAddrs))
 }
 
 func (n *Node) sayHello() []byte { return protocol.AppendHello(nil, n.hello()) }

@@ -19,7 +19,7 @@ import (
 // the others are set by the program that wires the node.
 type Options struct {
 	PeerListen string            `yaml:"peer_listen"` // host:port of the streams
-	Advertise  string            `yaml:"advertise"`   // host:port that others reach PeerListen at; "": found out
+	Advertise  string            `yaml:"advertise"`   // host:port that others reach PeerListen at; "": see reachable
 	Join       []string          `yaml:"join"`        // host:port of peers; all their addresses, asked again at each try
 	Label      string            `yaml:"label"`       // nodes of other labels are not talked to
 	SecretFile string            `yaml:"secret_file"` // keys, one a line, the one in use first

@@ -21,7 +21,7 @@ var (
 	seed    = flag.Uint64("seed", 1, "the first of them; 0: a new one")
 	faults  = flag.Uint("faults", uint(All), "kinds of faults, as a sum of bits in the order of the table")
 	nodes   = flag.Int("nodes", 0, "nodes at the start; 0: one to seven, by the seed")
-	trace   = flag.Bool("trace", false, "print what happens")
+	show    = flag.Bool("show", false, "print what happens")
 )
 
 // A total adds up results.
@@ -46,7 +46,7 @@ func (t *total) add(o Options, r Result) {
 		t.acked[k] += n
 	}
 	if len(r.Violations) > 0 {
-		t.violations = append(t.violations, fmt.Sprintf("%s\nrepeat with: go test ./gossip/simulator -count=1 -run=TestSeeds -seeds=1 -seed=%d -nodes=%d -faults=%d -trace",
+		t.violations = append(t.violations, fmt.Sprintf("%s\nrepeat with: go test ./gossip/simulator -count=1 -run=TestSeeds -seeds=1 -seed=%d -nodes=%d -faults=%d -show",
 			r.Violations[0], o.Seed, o.Nodes, o.Faults))
 	}
 }
@@ -80,7 +80,7 @@ func TestSeeds(t *testing.T) {
 				if o.Nodes == 0 {
 					o.Nodes = 1 + int(s%7)
 				}
-				if *trace {
+				if *show {
 					o.Trace = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 				}
 				sum.add(o, Run(o))
