@@ -148,6 +148,7 @@ func (c *Cache) run(ctx context.Context, f *flight, h holding) {
 // A reply is what the registry said.
 type reply struct {
 	rec      *registry.Record
+	hash     uint64 // of rec's content; see identify
 	absent   bool
 	meant    bool   // of absent: said deliberately, need not be confirmed
 	watch    *watch // that said it; nil: a fetch did
@@ -157,6 +158,15 @@ type reply struct {
 	received time.Duration
 	retries  int
 	searched bool // the disk has nothing of the key
+}
+
+// identify makes the record the key's and hashes it, which takes time: it is
+// done before the order lock is taken.
+func (r *reply) identify(u *upstream, key registry.Key) {
+	if r.rec != nil {
+		r.rec.Key, r.rec.Kind = key, u.Kind
+		r.hash = r.rec.ContentHash()
+	}
 }
 
 // fetch asks the registry, again after failures that may pass.

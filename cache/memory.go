@@ -100,15 +100,16 @@ func (m *memory) peek(k registry.Key) *entry {
 	return nil
 }
 
-// put replaces the entry of e.key.
-func (m *memory) put(e *entry) {
-	if e.rec != nil {
-		m.records.Set(e.key, e)
-		m.negatives.Invalidate(e.key)
-		return
+// put makes e the entry of its key, in place of what peek says is held of it.
+func (m *memory) put(held, e *entry) {
+	tier, other := m.records, m.negatives
+	if e.rec == nil {
+		tier, other = other, tier
 	}
-	m.negatives.Set(e.key, e)
-	m.records.Invalidate(e.key)
+	tier.Set(e.key, e)
+	if held != nil && (held.rec == nil) != (e.rec == nil) {
+		other.Invalidate(e.key)
+	}
 }
 
 // drop removes the entry of a key.
@@ -152,9 +153,12 @@ func (m *memory) covered(us *upstreams, s registry.Selector) iter.Seq[*entry] {
 	}
 }
 
+// entries returns about how many there are.
+func (m *memory) entries() int { return m.records.EstimatedSize() + m.negatives.EstimatedSize() }
+
 func (m *memory) status() registry.MemoryStatus {
 	return registry.MemoryStatus{
-		Entries: m.records.EstimatedSize() + m.negatives.EstimatedSize(),
+		Entries: m.entries(),
 		Bytes:   m.records.WeightedSize() + m.negatives.WeightedSize(),
 		Limit:   m.limit.Load(),
 	}

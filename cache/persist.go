@@ -63,11 +63,14 @@ func newDisk(c *Cache, s Store) *disk {
 
 // put replaces the entry of e.key in memory and notes it for the disk. The
 // order lock is held.
-func (c *Cache) put(e *entry) {
+func (c *Cache) put(e *entry) { c.replace(c.mem.peek(e.key), e) }
+
+// replace is put for a caller that knows what is held.
+func (c *Cache) replace(held, e *entry) {
 	if c.disk != nil {
-		c.disk.note(c.mem.peek(e.key), e)
+		c.disk.note(held, e)
 	}
-	c.mem.put(e)
+	c.mem.put(held, e)
 }
 
 // note makes e, which replaces held, what is to be on disk. A proof of absence

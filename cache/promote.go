@@ -248,7 +248,7 @@ func (c *Cache) adopt(u *upstream, held *entry, s *registry.Stored, m registry.M
 		n.empties, n.emptySince = int(s.Empties), at.cache
 	}
 	n.beside(held)
-	c.mem.put(n)
+	c.mem.put(held, n)
 	if saved == 0 {
 		c.disk.enqueue(n.key, n, n.confirmed)
 	} else {
@@ -275,9 +275,10 @@ func (c *Cache) unwritten(w *write) *entry {
 		n.disk = true
 	}
 	n.save(e.saved.Load(), time.Duration(e.savedAt.Load()))
-	n.beside(c.mem.peek(w.key))
+	held := c.mem.peek(w.key)
+	n.beside(held)
 	c.stats.found.Add(1)
-	c.mem.put(n)
+	c.mem.put(held, n)
 	return n
 }
 

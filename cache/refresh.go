@@ -63,8 +63,15 @@ func (c *Cache) schedule(u *upstream, key registry.Key) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	if e := c.mem.peek(key); e != nil {
+		c.scheduleLocked(u, outcome{entry: e, stored: true})
+	}
+}
+
+// scheduleLocked is schedule for what was just stored, if anything was.
+func (c *Cache) scheduleLocked(u *upstream, out outcome) {
+	if out.stored {
 		now := c.now()
-		c.refresher.advance(e, max(c.dueAt(u, e), now+leastPause), now)
+		c.refresher.advance(out.entry, max(c.dueAt(u, out.entry), now+leastPause), now)
 	}
 }
 
@@ -103,7 +110,7 @@ func (r *refresher) put(e *entry, at time.Duration) {
 func (r *refresher) add(item dueItem) {
 	r.mu.Lock()
 	if len(r.due) >= r.most {
-		r.compactLocked()
+		r.makeRoomLocked()
 	}
 	heap.Push(&r.due, item)
 	first := r.due[0] == item
@@ -116,18 +123,21 @@ func (r *refresher) add(item dueItem) {
 	}
 }
 
-// leastItems is how many items the list holds before void ones are taken out.
+// leastItems is how many items the list holds before void ones are looked for.
 const leastItems = 4096
 
-// compactLocked takes void items out: else an entry whose time moves often
-// would leave one behind each time.
-func (r *refresher) compactLocked() {
+// makeRoomLocked takes void items out once they must be the most: an entry whose
+// time moves often leaves one behind each time.
+func (r *refresher) makeRoomLocked() {
+	entries := r.c.mem.entries()
+	if r.most = leastItems + 2*entries; len(r.due) < r.most {
+		return
+	}
 	r.due = slices.DeleteFunc(r.due, func(i dueItem) bool {
 		e := r.c.mem.peek(i.key)
 		return e == nil || time.Duration(e.due.Load()) != i.at
 	})
 	heap.Init(&r.due)
-	r.most = max(leastItems, 2*len(r.due))
 }
 
 // dueAt returns when an entry deserves the refresher's attention.

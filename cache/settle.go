@@ -11,6 +11,7 @@ import (
 // joins this flight or finds its result.
 func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
 	u := f.up
+	r.identify(u, f.key)
 	c.order.Lock()
 	if c.flights[f.key] == f {
 		delete(c.flights, f.key)
@@ -18,6 +19,7 @@ func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
 	held := c.mem.peek(f.key)
 	f.out = c.settle(u, f.key, held, r, have, f.began)
 	f.out.retries = r.retries
+	c.scheduleLocked(u, f.out)
 	c.order.Unlock()
 	c.settled(u, f.key, held, f.out)
 }
@@ -35,14 +37,13 @@ func (c *Cache) settled(u *upstream, key registry.Key, held *entry, out outcome)
 			c.seen(u)
 		}
 	}
-	c.schedule(u, key)
 	if out.entry.rec != nil {
 		c.watchName(u, out.entry)
 	}
 }
 
-// settle stores what follows from a reply to a fetch that began at a position.
-// It holds the order lock.
+// settle stores what follows from a reply, which was identified, to a fetch that
+// began at a position. The order lock is held.
 func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have *registry.Record, began uint64) outcome {
 	late := held != nil && held.known() && held.began > began
 	switch {
@@ -64,17 +65,16 @@ func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have
 		return c.settleAbsence(u, key, held, r, began)
 	}
 	rec := r.rec
-	rec.Key, rec.Kind = key, u.Kind
 	if len(rec.Instances) == 0 && !late && c.suspicious(u, held, r.received) {
 		return c.keep(u, held, r, began)
 	}
-	if held != nil && held.rec != nil && held.rec.Hash() == rec.ContentHash() {
-		rec.Seal(held.rec.Index)
+	if held != nil && held.rec != nil && held.rec.Hash() == r.hash {
+		rec.SealHashed(held.rec.Index, r.hash)
 		if held.rec.Revision == rec.Revision && held.rec.Wishes == rec.Wishes {
 			rec = held.rec // its fragments are built
 		}
 	} else {
-		rec.Seal(c.clock.Next(rec.ContentHash()))
+		rec.SealHashed(c.clock.Next(r.hash), r.hash)
 	}
 	return c.settleRecord(u, key, held, r, rec, began)
 }
@@ -111,7 +111,7 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
 		return out
 	}
-	c.put(n)
+	c.replace(held, n)
 	out.stored = true
 	return out
 }
@@ -181,7 +181,7 @@ func (c *Cache) keepNewer(held *entry, out outcome, now time.Duration) outcome {
 		n.behind = max(now, 1)
 	}
 	n.nextTry = now + behindPause
-	c.put(n)
+	c.replace(held, n)
 	out.entry, out.result, out.stored = n, "kept", true
 	return out
 }
@@ -217,7 +217,7 @@ func (c *Cache) keep(u *upstream, held *entry, r reply, began uint64) outcome {
 	}
 	n.empties++
 	n.nextTry = r.received + u.policy.Empty.pause()
-	c.put(n)
+	c.replace(held, n)
 	return outcome{entry: n, result: "kept", stored: true, fwdStatus: 200}
 }
 
@@ -252,7 +252,7 @@ func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r repl
 		n.index = c.clock.Next(0)
 	}
 	if n.mode() == registry.ModeNone {
-		c.put(n)
+		c.replace(held, n)
 		out.stored = true
 	}
 	return out
@@ -276,7 +276,7 @@ func (c *Cache) settleFailure(u *upstream, key registry.Key, held *entry, r repl
 	n.failure, n.failedAt = r.err, r.received
 	n.fails++
 	n.nextTry = r.received + max(backoff(u.policy.Recheck, n.fails), r.err.RetryAfter)
-	c.put(n)
+	c.replace(held, n)
 	out.entry, out.stored = n, true
 	return out
 }

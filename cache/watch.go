@@ -236,19 +236,20 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 		return
 	}
 	key := registry.Key{Registry: u.Name, Name: name}
-	rec.Key, rec.Kind = key, u.Kind
+	r := reply{rec: rec, asked: now, received: now, watch: w}
+	r.identify(u, key)
 	c.order.Lock()
 	held := c.mem.peek(key)
 	if c.retired(u) || held == nil && w != nil && w.name == allNames && c.flights[key] == nil && !c.subs.follows(key) {
 		c.order.Unlock()
 		return // nobody asked for it yet; a lookup fetches it
 	}
-	r := reply{rec: rec, asked: now, received: now, watch: w}
-	changed := held == nil || held.rec == nil || held.rec.Hash() != rec.ContentHash()
+	changed := held == nil || held.rec == nil || held.rec.Hash() != r.hash
 	if older := held != nil && held.rec != nil && held.began >= u.moved && olderThan(rec, held.rec); changed && !older {
 		began = c.changedLocked(key, rec.Tags, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
+	c.scheduleLocked(u, out)
 	if changed && !out.stored {
 		c.contradictLocked(held, false)
 	}
@@ -308,6 +309,7 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	}
 	r := reply{absent: true, meant: deliberate, asked: now, received: now, watch: w}
 	out := c.settleAbsence(u, key, held, r, began)
+	c.scheduleLocked(u, out)
 	if !out.stored {
 		c.contradictLocked(held, deliberate)
 	}

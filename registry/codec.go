@@ -138,7 +138,7 @@ func parseRecord(d *decoder, text []byte) *Record {
 		}
 	}
 	if d.err == nil {
-		r.seal(index, r.hashContent(text[content:]))
+		r.SealHashed(index, r.hashContent(text[content:]))
 	}
 	return r
 }

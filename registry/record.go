@@ -106,11 +106,10 @@ func (r *Record) Latest() string {
 // It must be called once, before the record is shared. Strings and lists are
 // copied, so that nothing but the documents and the key aliases what the record
 // was made of.
-func (r *Record) Seal(index uint64) {
-	r.seal(index, r.ContentHash())
-}
+func (r *Record) Seal(index uint64) { r.SealHashed(index, r.ContentHash()) }
 
-func (r *Record) seal(index, hash uint64) {
+// SealHashed is Seal for a caller that knows the record's [Record.ContentHash].
+func (r *Record) SealHashed(index, hash uint64) {
 	r.Index, r.hash = index, hash
 	r.compact()
 	r.servable = true

@@ -133,6 +133,9 @@ func (s *Store) Write(directory uint32, put []*registry.Stored, confirm []regist
 	if err == nil {
 		err = d.wait(o)
 	}
+	if err == nil {
+		must(w.batch.Close()) // its memory serves the next
+	}
 	return cmp.Or(err, refused)
 }
 
@@ -172,10 +175,8 @@ type seen struct {
 // build fills the batch. It looks at the entries that are there already, so
 // that the committer need not.
 func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
-	var value []byte
-	putHere := map[registry.Key]bool{}
+	var key, value []byte
 	for _, e := range put {
-		putHere[e.Key] = true
 		at, err := lookAt(find, e.Key)
 		if err != nil {
 			return err
@@ -184,9 +185,11 @@ func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Co
 		value = appendStored(value[:0], e)
 		must(w.batch.Set(at.key, value, nil))
 		if at.there {
-			must(w.batch.Delete(appendKey(nil, familyConfirmed, e.Key), nil))
+			key = appendKey(key[:0], familyConfirmed, e.Key)
+			must(w.batch.Delete(key, nil))
 		}
-		must(w.batch.Set(appendExpiryKey(nil, e.Expires, e.Key), nil, nil))
+		key = appendExpiryKey(key[:0], e.Expires, e.Key)
+		must(w.batch.Set(key, nil, nil))
 		w.position, w.index = max(w.position, e.Began), max(w.index, indexOf(&e.Entry))
 	}
 	for i := range confirm {
@@ -195,11 +198,12 @@ func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Co
 		if err != nil {
 			return err
 		}
-		if !at.there && !putHere[c.Key] {
+		if !at.there && !slices.ContainsFunc(put, func(e *registry.Stored) bool { return e.Key == c.Key }) {
 			continue // it was evicted: there is nothing to confirm
 		}
 		value = appendConfirmed(value[:0], c)
-		must(w.batch.Set(appendKey(nil, familyConfirmed, c.Key), value, nil))
+		key = appendKey(key[:0], familyConfirmed, c.Key)
+		must(w.batch.Set(key, value, nil))
 		w.position = max(w.position, c.Began)
 	}
 	for _, k := range del {
@@ -209,7 +213,8 @@ func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Co
 		}
 		w.del = append(w.del, at)
 		must(w.batch.Delete(at.key, nil))
-		must(w.batch.Delete(appendKey(nil, familyConfirmed, k), nil))
+		key = appendKey(key[:0], familyConfirmed, k)
+		must(w.batch.Delete(key, nil))
 	}
 	return nil
 }
@@ -249,6 +254,10 @@ func (w *write) add(r *round) error {
 	}
 	r.usePosition(w.position)
 	r.index = max(r.index, w.index)
+	if r.d == w.d && r.batch.Empty() {
+		r.batch, w.batch = w.batch, r.batch
+		return nil
+	}
 	return r.batch.Apply(w.batch, nil)
 }
 
