@@ -25,9 +25,10 @@ lint: ## vet, staticcheck, gofmt, tidy go.mod, known vulnerabilities
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	scripts/fuzz $(FUZZTIME)
 
-torture: ## crash, starve and damage disks under nodes, then simulated clusters, each for FOR (60s); SEED=… repeats what one did
+torture: ## crash, starve and damage disks under nodes, then simulated clusters, then real ones, each for FOR (60s); SEED=… repeats what one did
 	go test ./torture -count=1 -v -timeout 24h -for=$(FOR) -seed=$(SEED)
 	go test ./gossip/simulator -count=1 -v -timeout 24h -run 'TestSeeds|Deliberate' -for=$(FOR) -seed=$(SEED)
+	go test ./e2e -count=1 -v -timeout 24h -run 'ByFiveNodes|APartitionUnder|ARolling' -cluster.for=$(FOR) -cluster.seed=$(SEED) -cluster.apart=$(FOR)
 
 bench: ## run the micro benchmarks, each for BENCHTIME (1s); output is for benchstat
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...

@@ -46,14 +46,18 @@ type Cache struct {
 	order    sync.Mutex
 	gens     generations
 	flights  map[registry.Key]*flight
-	sweeping bool // a sweep of gens is under way
+	history  history
+	changes  []change // the cluster is not told of yet
+	sweeping bool     // a sweep of gens is under way
 	closed   bool
 
 	refresher     refresher
 	loads         loads
 	confirmations confirmations
 	derived       *derivedTable
-	disk          *disk // nil: no store
+	sampler       sampler
+	disk          *disk         // nil: no store
+	told          chan struct{} // holds one value: there are changes
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -70,7 +74,8 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory tier: %w", err)
 	}
-	c := &Cache{opts: o, clock: o.Clock, mem: mem, journal: o.Journal, flights: map[registry.Key]*flight{}}
+	c := &Cache{opts: o, clock: o.Clock, mem: mem, journal: o.Journal, flights: map[registry.Key]*flight{},
+		history: newHistory(), told: make(chan struct{}, 1)}
 	c.times.init()
 	if c.journal == nil {
 		c.journal = newMemoryJournal()
@@ -113,6 +118,11 @@ func (c *Cache) Open() error {
 	c.wg.Go(func() { c.times.follow(c.ctx) })
 	c.wg.Go(c.refresher.run)
 	c.wg.Go(c.sweepWatches)
+	if c.opts.Cluster != nil {
+		c.wg.Go(c.tellChanges)
+		c.wg.Go(c.followOwners)
+		c.wg.Go(c.takeSamples)
+	}
 	if c.disk != nil {
 		c.disk.begin()
 		c.wg.Go(c.disk.walk)
@@ -129,7 +139,7 @@ func (c *Cache) start(all []*upstream) {
 		if u.merges() || !u.Watch {
 			continue
 		}
-		if u.can.WatchAll {
+		if u.can.WatchAll && c.owns(u, allNames) {
 			c.watchAll(u)
 		}
 		if u.can.WatchList {

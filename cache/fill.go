@@ -23,6 +23,7 @@ type flight struct {
 
 	// The order lock protects the fields below until done is closed.
 	disk    diskAnswer
+	direct  bool // it asks the registry itself, not the owner of the key
 	waiters int
 	voided  bool // an invalidation came: nobody may join any more
 	out     outcome
@@ -41,16 +42,21 @@ type outcome struct {
 // join returns the flight that fetches a key, starting it if there is none.
 // A flight that started before notBefore is returned with ok false: the caller
 // waits for its end and joins again. The caller leaves what it joined.
-func (c *Cache) join(ctx context.Context, u *upstream, name string, disk diskAnswer, notBefore time.Duration) (f *flight, collapsed, ok bool) {
+func (c *Cache) join(ctx context.Context, u *upstream, name string, w wanted) (f *flight, collapsed, ok bool) {
 	key := registry.Key{Registry: u.Name, Name: name}
 	c.order.Lock()
 	defer c.order.Unlock()
 	if f := c.flights[key]; f != nil {
 		f.waiters++
-		return f, true, f.started >= notBefore
+		return f, true, f.started >= w.notBefore && (f.direct || w.notBefore == 0)
+	}
+	if held := c.mem.peek(key); w.seen != whatever && held != nil && held != w.seen && w.notBefore == 0 && c.lastsLocked(held) {
+		f = &flight{up: u, key: held.key, done: make(chan struct{}), waiters: 1, direct: true, cancel: func() {}, out: outcome{entry: held}}
+		close(f.done) // one that ended since the caller looked
+		return f, true, true
 	}
 	key.Name = strings.Clone(name)
-	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1, disk: disk}
+	f = &flight{up: u, key: key, began: c.gens.position, started: c.now(), done: make(chan struct{}), waiters: 1, disk: w.disk}
 	current := c.ups.Load().byName[u.Name]
 	if c.closed || current == nil || current.merges() {
 		f.out.err = &registry.UpstreamError{Registry: u.Name, Err: errClosed, Harmless: true}
@@ -59,9 +65,14 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, disk diskAns
 		return f, false, true
 	}
 	u, f.up = current, current // the caller may have it from before a reload
+	f.direct = w.direct || w.notBefore > 0 || c.opts.Cluster == nil || !c.opts.Cluster.Synced() || c.owns(u, name)
 	u.calls.Add(1)
 	h := c.holding(f)
-	flying, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.fillBudget())
+	budget := u.fillBudget()
+	if !f.direct {
+		budget *= 2 // for a peer and then the registry
+	}
+	flying, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
 	unhook := context.AfterFunc(c.ctx, cancel)
 	f.cancel = cancel
 	c.flights[key] = f
@@ -70,6 +81,23 @@ func (c *Cache) join(ctx context.Context, u *upstream, name string, disk diskAns
 		c.run(flying, f, h)
 	})
 	return f, false, true
+}
+
+// wanted is what the caller of a flight wants.
+type wanted struct {
+	disk      diskAnswer    // what it knows of the disk
+	notBefore time.Duration // the flight must not have started before
+	direct    bool          // the flight asks the registry itself
+	seen      *entry        // what it saw in memory: newer will do; whatever: it will not
+}
+
+var whatever = new(entry)
+
+// lastsLocked reports whether an entry is fresh by its age, and nothing covers
+// it.
+func (c *Cache) lastsLocked(e *entry) bool {
+	return e.known() && e.doubts == &certain && c.now()-e.confirmed < e.ttl &&
+		max(e.mode(), c.gens.covering(e.key, tagsOf(e.rec), e.began)) == registry.ModeNone
 }
 
 // leave takes a caller off a flight. A voided flight that nobody waits for is
@@ -105,6 +133,7 @@ type holding struct {
 	known       bool
 	have        *registry.Record // that the registry may confirm; nil: none
 	invalidated registry.Mode
+	age         time.Duration
 }
 
 // holding returns what is held of the flight's key. The order lock is held.
@@ -113,7 +142,7 @@ func (c *Cache) holding(f *flight) (h holding) {
 	if held == nil {
 		return h
 	}
-	h.known = held.known()
+	h.known, h.age = held.known(), max(c.now()-held.base(), 0)
 	h.invalidated = max(held.mode(), c.gens.covering(f.key, tagsOf(held.rec), held.began))
 	if h.invalidated < registry.ModeHard && held.began >= f.up.moved {
 		h.have = held.rec
@@ -134,9 +163,21 @@ func (c *Cache) run(ctx context.Context, f *flight, h holding) {
 	if h.invalidated > registry.ModeNone {
 		ctx = registry.ReadThrough(ctx)
 	}
-	r := c.fetch(ctx, f, h.have)
+	r, began, copied := c.askOwner(ctx, f, h)
+	if !copied {
+		r, began = c.fetch(ctx, f, h.have), f.began
+	}
+	if r.err != nil && !h.known {
+		if copy, known, ok := c.askAny(ctx, f); ok {
+			r, began = copy, known
+		} else if c.opts.Cluster != nil && r.err.Harmless && ctx.Err() == nil {
+			inVain := *r.err // peers are not asked again at each lookup
+			inVain.Harmless = false
+			r.err = &inVain
+		}
+	}
 	r.searched = f.disk == diskNothing
-	f.settleWith(c, r, h.have)
+	f.settleWith(c, r, h.have, began)
 	if err := f.out.err; err != nil {
 		end(err)
 	} else {
@@ -157,13 +198,15 @@ type reply struct {
 	asked    time.Duration // when the call that said it started
 	received time.Duration
 	retries  int
-	searched bool // the disk has nothing of the key
+	searched bool          // the disk has nothing of the key
+	copied   bool          // a peer said what the registry had said, when it was asked
+	mode     registry.Mode // of copied: what covers it there
 }
 
 // identify makes the record the key's and hashes it, which takes time: it is
 // done before the order lock is taken.
 func (r *reply) identify(u *upstream, key registry.Key) {
-	if r.rec != nil {
+	if r.rec != nil && !r.copied {
 		r.rec.Key, r.rec.Kind = key, u.Kind
 		r.hash = r.rec.ContentHash()
 	}
@@ -289,10 +332,9 @@ func (c *Cache) await(ctx context.Context, f *flight, until time.Duration) bool 
 
 // fetchNow joins or starts a flight that is no older than notBefore and waits
 // for it until the given cache time. ended is false if the time was up first.
-// disk is what the caller knows of the disk.
-func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, disk diskAnswer, notBefore, until time.Duration) (out outcome, collapsed, ended bool) {
+func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, w wanted, until time.Duration) (out outcome, collapsed, ended bool) {
 	for {
-		f, collapsed, ok := c.join(ctx, u, name, disk, notBefore)
+		f, collapsed, ok := c.join(ctx, u, name, w)
 		ended := c.await(ctx, f, until)
 		c.leave(f)
 		switch {
@@ -303,11 +345,12 @@ func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, disk dis
 		}
 		// It began too early, or a hard invalidation voided it: what it
 		// found may not be served, so start anew.
+		w.seen = whatever
 	}
 }
 
 // fetchSoon starts a flight unless one is under way, and does not wait.
 func (c *Cache) fetchSoon(u *upstream, name string) {
-	f, _, _ := c.join(c.ctx, u, name, diskUnasked, 0)
+	f, _, _ := c.join(c.ctx, u, name, wanted{seen: whatever})
 	c.leave(f)
 }

@@ -43,3 +43,44 @@ func (c *Cache) sweepEvery() time.Duration {
 	}
 	return every
 }
+
+// owns reports whether this node is the one to ask and to watch a name, or all
+// names of a registry that is watched as a whole.
+func (c *Cache) owns(u *upstream, name string) bool {
+	return c.opts.Cluster == nil || c.opts.Cluster.Owns(c.ownedKey(u, name))
+}
+
+func (c *Cache) ownedKey(u *upstream, name string) registry.Key {
+	if u.can.WatchAll && u.Watch {
+		name = allNames
+	}
+	return registry.Key{Registry: u.Name, Name: name}
+}
+
+// ownersEvery is how often it is looked at who owns what.
+const ownersEvery = 500 * time.Millisecond
+
+// followOwners begins and ends watches as names change their owner.
+func (c *Cache) followOwners() {
+	for pause(c.ctx, ownersEvery) {
+		for _, u := range c.ups.Load().all {
+			if u.merges() || !u.Watch || !u.can.Watch {
+				continue
+			}
+			if u.can.WatchAll && c.owns(u, allNames) {
+				c.watchAll(u)
+			}
+			u.mu.Lock()
+			var lost []*watch
+			for name, w := range u.watches {
+				if !c.owns(u, name) {
+					lost = append(lost, w)
+				}
+			}
+			u.mu.Unlock()
+			for _, w := range lost {
+				u.endWatch(w)
+			}
+		}
+	}
+}

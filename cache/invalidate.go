@@ -25,7 +25,7 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 	}
 	began := c.now()
 	inv.At = time.Now().UnixMilli()
-	a, directory := c.applied(inv, true)
+	a, directory := c.applied(inv, originSelf)
 	err := c.append(ctx, inv, a, directory)
 	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: []string{}, Fenced: []string{}, Pending: []string{}}
 	if err != nil {
@@ -36,7 +36,13 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 	conf.ElapsedMS = milliseconds(c.now() - began)
 	c.confirmations.put(conf, inv, c.now())
 	if c.opts.Cluster != nil {
+		c.order.Lock()
+		c.history.name(a.Position, inv)
+		c.order.Unlock()
 		c.opts.Cluster.Publish(inv, err == nil)
+		if err == nil {
+			c.noteSample(inv, began)
+		}
 	}
 	return err
 }
@@ -45,17 +51,35 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 // it covers, all at once, without logging or sending it. It returns what the
 // journal is to keep of that.
 func (c *Cache) Apply(inv *registry.Invalidation) registry.Applied {
-	a, _ := c.applied(inv, false)
+	a, _ := c.applied(inv, originNone)
 	return a
 }
 
+// An origin says where an invalidation comes from.
+type origin uint8
+
+const (
+	originNone origin = iota // it is neither logged nor sent
+	originSelf               // it gets its id later
+	originPeer
+	originHint // a peer's, which comes again to be logged
+)
+
 // applied applies inv. If it is to be logged, the disk is known to lack its
 // marks until append returns; directory is the one in use.
-func (c *Cache) applied(inv *registry.Invalidation, logged bool) (a registry.Applied, directory uint32) {
+func (c *Cache) applied(inv *registry.Invalidation, from origin) (a registry.Applied, directory uint32) {
 	c.order.Lock()
 	us := c.ups.Load()
 	a.Position = c.gens.next()
-	for _, s := range inv.Selectors {
+	if c.opts.Cluster != nil && from == originSelf {
+		c.history.begin(a.Position)
+	} else if from >= originPeer {
+		c.history.note(a.Position, inv)
+	}
+	for i, s := range inv.Selectors {
+		if i < len(inv.Versions) && inv.Mode == registry.ModeSoft && c.confirmVersion(us, s, inv.Versions[i], a.Position) {
+			continue
+		}
 		c.apply(us, s, inv.Mode, &a)
 		for _, u := range us.all {
 			if s.Key.Registry == "" || s.Key.Registry == u.Name || contains(us.byName[s.Key.Registry], u) {
@@ -63,7 +87,7 @@ func (c *Cache) applied(inv *registry.Invalidation, logged bool) (a registry.App
 			}
 		}
 	}
-	if c.disk != nil && logged && len(a.Keys) > 0 {
+	if c.disk != nil && (from == originSelf || from == originPeer) && len(a.Keys) > 0 {
 		directory = c.disk.store.Directory()
 		c.disk.marks.under = append(c.disk.marks.under, a.Position)
 	}
@@ -76,6 +100,25 @@ func (c *Cache) applied(inv *registry.Invalidation, logged bool) (a registry.App
 	}
 	c.notifyOf(us, inv)
 	return a, directory
+}
+
+// confirmVersion takes it for confirmed that a name has a version, if it is the
+// one held; false if it is not.
+func (c *Cache) confirmVersion(us *upstreams, s registry.Selector, seen registry.Revision, position uint64) bool {
+	u := us.byName[s.Key.Registry]
+	if !s.ByKey() || u == nil || u.merges() || seen == (registry.Revision{}) {
+		return false
+	}
+	held := c.mem.peek(s.Key)
+	if held == nil || held.rec == nil || held.rec.Revision != seen || c.flights[s.Key] != nil ||
+		max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) > registry.ModeNone {
+		return false
+	}
+	c.gens.raiseKey(held.key, registry.ModeSoft, position)
+	n := held.succeed()
+	n.began = position
+	c.replace(held, n)
+	return true
 }
 
 // apply raises one selector at a.Position and notes in a what that came to.

@@ -116,7 +116,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 			return
 		}
 	}
-	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, diskUnasked, 0, wait)
+	out, collapsed, ended := c.fetchNow(ctx, u, e.key.Name, wanted{seen: e}, wait)
 	switch {
 	case ended && out.err == nil && c.landed(u, out, f):
 		f.collapsed, f.fwd = collapsed, registry.ForwardStale
@@ -208,7 +208,7 @@ func (c *Cache) miss(ctx context.Context, u *upstream, q *registry.Query, e *ent
 	case e != nil && e.rec != nil:
 		f.fwd = registry.ForwardStale
 	}
-	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, disk, notBefore, until)
+	out, collapsed, ended := c.fetchNow(ctx, u, q.Name, wanted{disk: disk, notBefore: notBefore, seen: e}, until)
 	switch {
 	case (!ended || out.err != nil) && disk == diskLate && c.late(ctx, u, q, until, f):
 	case !ended:
@@ -286,7 +286,7 @@ func (c *Cache) settledUnasked(u *upstream, q *registry.Query, e *entry, usable 
 		f.tooOld(usable)
 		return true
 	}
-	if in := u.guard.retryIn(now); in > time.Millisecond {
+	if in := u.guard.retryIn(now); in > time.Millisecond && (usable || c.opts.Cluster == nil || e != nil && e.known()) {
 		f.fail(u.notAsked(in), in)
 		f.tooOld(usable)
 		return true

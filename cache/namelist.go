@@ -181,8 +181,10 @@ func (c *Cache) appearedOrGone(u *upstream, name string, gone bool) {
 	held := c.mem.peek(key)
 	contradicted := held != nil && (held.rec != nil) == gone
 	if contradicted || c.flights[key] != nil {
-		c.gens.raiseKey(key, registry.ModeSoft, c.gens.next())
+		position := c.gens.next()
+		c.gens.raiseKey(key, registry.ModeSoft, position)
 		c.voidLocked(key)
+		c.tell(key, position, registry.Revision{})
 	}
 	if contradicted {
 		held.raise(registry.ModeSoft)

@@ -244,6 +244,17 @@ type Cluster interface {
 	// Synced reports whether this node has all that a majority confirmed more
 	// than a few seconds ago.
 	Synced() bool
+	// Owns reports whether this node is the one to ask a registry for a key, and
+	// to watch it.
+	Owns(k registry.Key) bool
+	// Fetch asks the node that owns the key, or with a.Any all, and waits for a
+	// copy, ctx's end, or until it is known that there is none. began is the
+	// position up to which the copy knows what was applied here.
+	Fetch(ctx context.Context, a registry.Ask) (cp registry.Copy, began uint64, ok bool)
+	// Copies asks all peers and returns what they have, by ctx's end.
+	Copies(ctx context.Context, a registry.Ask) []registry.PeerCopy
+	// Push sends what is held to all. It does not wait.
+	Push(of []registry.Ask)
 }
 
 const defaultTimeout = 2 * time.Second

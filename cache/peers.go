@@ -19,7 +19,7 @@ func (c *Cache) Receive(list []registry.Received) (log func(ctx context.Context)
 			r.Applied = registry.Applied{Position: c.takePosition()}
 			continue
 		}
-		r.Applied, directories[i] = c.applied(r.Inv, true)
+		r.Applied, directories[i] = c.applied(r.Inv, originPeer)
 	}
 	return func(ctx context.Context) error {
 		err := c.journal.Records(ctx, list)
@@ -31,6 +31,9 @@ func (c *Cache) Receive(list []registry.Received) (log func(ctx context.Context)
 		return err
 	}
 }
+
+// Hint applies what a peer sent that comes again, to be logged.
+func (c *Cache) Hint(inv *registry.Invalidation) { c.applied(inv, originHint) }
 
 // RaiseAll covers everything that was fetched before, in place of records that
 // are gone. What it came to is for the journal.

@@ -240,7 +240,7 @@ func (r *refresher) wanted(u *upstream, item dueItem, now time.Duration) bool {
 func (c *Cache) refreshNow(ctx context.Context, u *upstream, name string) registry.ReportItem {
 	began := c.now()
 	item := registry.ReportItem{Name: name, Registry: u.Name}
-	out, _, ended := c.fetchNow(ctx, u, name, diskUnasked, began, began+u.fillBudget())
+	out, _, ended := c.fetchNow(ctx, u, name, wanted{notBefore: began, direct: true, seen: whatever}, began+u.fillBudget())
 	item.ElapsedMS = milliseconds(c.now() - began)
 	switch {
 	case !ended:

@@ -9,7 +9,7 @@ import (
 // settleWith decides what a reply means for what is held, stores it and takes
 // the flight off the table, all under the order lock: the next caller either
 // joins this flight or finds its result.
-func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
+func (f *flight) settleWith(c *Cache, r reply, have *registry.Record, began uint64) {
 	u := f.up
 	r.identify(u, f.key)
 	c.order.Lock()
@@ -17,7 +17,7 @@ func (f *flight) settleWith(c *Cache, r reply, have *registry.Record) {
 		delete(c.flights, f.key)
 	}
 	held := c.mem.peek(f.key)
-	f.out = c.settle(u, f.key, held, r, have, f.began)
+	f.out = c.settle(u, f.key, held, r, have, began)
 	f.out.retries = r.retries
 	c.scheduleLocked(u, f.out)
 	c.order.Unlock()
@@ -68,15 +68,30 @@ func (c *Cache) settle(u *upstream, key registry.Key, held *entry, r reply, have
 	if len(rec.Instances) == 0 && !late && c.suspicious(u, held, r.received) {
 		return c.keep(u, held, r, began)
 	}
-	if held != nil && held.rec != nil && held.rec.Hash() == r.hash {
+	rec = c.indexed(held, r)
+	return c.settleRecord(u, key, held, r, rec, began)
+}
+
+// indexed returns the reply's record under the index that its content has here;
+// what is held itself, if nothing of it changed.
+func (c *Cache) indexed(held *entry, r reply) *registry.Record {
+	rec := r.rec
+	same := held != nil && held.rec != nil && held.rec.Hash() == r.hash
+	switch {
+	case same && held.rec.Revision == rec.Revision && held.rec.Wishes == rec.Wishes:
+		return held.rec // its fragments are built
+	case same && r.copied:
+		return rec.WithIndex(held.rec.Index)
+	case same:
 		rec.SealHashed(held.rec.Index, r.hash)
-		if held.rec.Revision == rec.Revision && held.rec.Wishes == rec.Wishes {
-			rec = held.rec // its fragments are built
-		}
-	} else {
+	case r.copied && rec.Index > c.mem.forgotten.Load() && (held == nil || rec.Index > held.index):
+		// It rises here too.
+	case r.copied:
+		return rec.WithIndex(c.clock.Next(r.hash))
+	default:
 		rec.SealHashed(c.clock.Next(r.hash), r.hash)
 	}
-	return c.settleRecord(u, key, held, r, rec, began)
+	return rec
 }
 
 // settleRecord stores a sealed record.
@@ -87,7 +102,7 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	if r.same {
 		out.fwdStatus = 304
 	}
-	mode := c.gens.judge(key, rec.Tags, began)
+	mode := max(c.gens.judge(key, rec.Tags, began), r.mode)
 	n.mark.Store(uint32(mode))
 	n.checked.Store(u.newest.Load())
 	n.watch = u.confirms(key.Name, r)
@@ -105,6 +120,9 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 		// Something newer was stored meanwhile (a watch event, or a fetch
 		// after an invalidation): callers from before may have this one.
 		n.raise(registry.ModeSoft)
+		return out
+	case r.copied && held != nil && held.known() && held.mode() == registry.ModeNone && held.base() >= n.confirmed:
+		out.entry, out.result = held, "kept"
 		return out
 	case held != nil && held.rec != nil && c.compareHeld(u, n, held, r.received):
 		return c.keepNewer(held, out, r.received)
@@ -236,7 +254,7 @@ func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r repl
 	}
 	n := &entry{doubts: &certain, key: key, began: began, size: charge(key, nil), windows: u.absence(), confirmed: r.asked}
 	out := outcome{entry: n, result: "absent", fwdStatus: 404}
-	n.mark.Store(uint32(c.gens.judge(key, nil, began)))
+	n.mark.Store(uint32(max(c.gens.judge(key, nil, began), r.mode)))
 	n.checked.Store(u.newest.Load())
 	n.watch = u.confirms(key.Name, r)
 	if held != nil {

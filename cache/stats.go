@@ -14,6 +14,8 @@ type counters struct {
 	voided                       atomic.Uint64
 	watchEvents                  atomic.Uint64
 	refreshes                    atomic.Uint64
+	copied                       atomic.Uint64
+	verified, violated           atomic.Uint64
 
 	written, confirmed, deleted, dropped, writeErrors atomic.Uint64
 	found, absent, refused, skipped, loaded           atomic.Uint64
@@ -29,6 +31,9 @@ type Stats struct {
 	Voided        uint64 // flights that an invalidation overtook
 	WatchEvents   uint64
 	Refreshes     uint64 // fetches begun in the background
+	Copied        uint64 // copies that peers gave
+	Verified      uint64 // answers of peers that were not older than an invalidation, of those sampled
+	Violated      uint64 // of them, those that were
 	Flights       int    // under way now
 	Watches       int    // upstream watches that run now
 	Subscriptions int
@@ -75,7 +80,8 @@ func (c *Cache) Stats() Stats {
 		Lookups: c.Lookups(),
 		Fills:   c.stats.fills.Load(), Unchanged: c.stats.unchanged.Load(), FillErrors: c.stats.fillErrors.Load(),
 		Invalidations: c.stats.invalidations.Load(), Voided: c.stats.voided.Load(),
-		WatchEvents: c.stats.watchEvents.Load(), Refreshes: c.stats.refreshes.Load(),
+		WatchEvents: c.stats.watchEvents.Load(), Refreshes: c.stats.refreshes.Load(), Copied: c.stats.copied.Load(),
+		Verified: c.stats.verified.Load(), Violated: c.stats.violated.Load(),
 		Subscriptions: c.subs.count(),
 	}
 	c.order.Lock()

@@ -16,6 +16,7 @@ type upstream struct {
 	Registry
 	policy Policy
 	can    registry.Capabilities
+	print  string       // names what it is, see fingerprint
 	parts  []*upstream  // of a merge, the earlier wins
 	self   [1]*upstream // the order of a lookup in this registry alone
 	guard  *guard
@@ -45,6 +46,7 @@ func (c *Cache) newUpstream(r Registry, p Policy) *upstream {
 	if r.Source != nil {
 		u.can = r.Source.Can()
 	}
+	u.print = u.fingerprint()
 	if u.Timeout <= 0 {
 		u.Timeout = defaultTimeout
 	}

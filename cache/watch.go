@@ -72,7 +72,7 @@ func (u *upstream) watchCount() int {
 
 // watchName begins to follow the name of an entry, once.
 func (c *Cache) watchName(u *upstream, e *entry) {
-	if !u.can.Watch || !u.Watch || u.can.WatchAll {
+	if !u.can.Watch || !u.Watch || u.can.WatchAll || !c.owns(u, e.key.Name) {
 		return
 	}
 	c.startWatch(u, e.key.Name)
@@ -246,7 +246,7 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	}
 	changed := held == nil || held.rec == nil || held.rec.Hash() != r.hash
 	if older := held != nil && held.rec != nil && held.began >= u.moved && olderThan(rec, held.rec); changed && !older {
-		began = c.changedLocked(key, rec.Tags, began)
+		began = c.changedLocked(key, rec.Tags, rec.Revision, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
 	c.scheduleLocked(u, out)
@@ -279,11 +279,12 @@ func olderThan(rec, held *registry.Record) bool {
 // fetches under way: they may have read the old content. It returns the
 // position at which the watch read the new one: what was invalidated after
 // began still covers it.
-func (c *Cache) changedLocked(key registry.Key, tags []string, began uint64) uint64 {
+func (c *Cache) changedLocked(key registry.Key, tags []string, seen registry.Revision, began uint64) uint64 {
 	covered := c.gens.judge(key, tags, began) > registry.ModeNone
 	position := c.gens.next()
 	c.gens.raiseKey(key, registry.ModeSoft, position)
 	c.voidLocked(key)
+	c.tell(key, position, seen)
 	if covered {
 		return began
 	}
@@ -299,13 +300,13 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	held := c.mem.peek(key)
 	if held == nil || held.rec == nil || c.retired(u) {
 		if c.flights[key] != nil {
-			c.changedLocked(key, nil, began) // it may have read what vanished
+			c.changedLocked(key, nil, registry.Revision{}, began) // it may have read what vanished
 		}
 		c.order.Unlock()
 		return
 	}
 	if deliberate {
-		began = c.changedLocked(key, held.rec.Tags, began)
+		began = c.changedLocked(key, held.rec.Tags, registry.Revision{}, began)
 	}
 	r := reply{absent: true, meant: deliberate, asked: now, received: now, watch: w}
 	out := c.settleAbsence(u, key, held, r, began)

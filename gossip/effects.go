@@ -1,7 +1,7 @@
 package gossip
 
 import (
-	"context"
+	"errors"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
 	"github.com/edgecache/edgecache/gossip/transport"
@@ -17,7 +17,10 @@ func (n *Node) do(e protocol.Effect) {
 		}
 	case protocol.Close:
 		n.closeStream(e)
-	case protocol.Gossip: // streams carry all
+	case protocol.Gossip:
+		if m := n.mesh.Load(); m != nil {
+			m.spread(e.Record)
+		}
 	case protocol.Log:
 		n.take(e)
 	case protocol.Serve:
@@ -94,17 +97,26 @@ func (n *Node) take(e protocol.Log) {
 		n.note(e.Members)
 	}
 	log := n.local.Receive(list)
+	life := n.life
 	n.aside(func() protocol.Event {
+		var unsaved error
 		if len(e.Members) > 0 {
-			if err := n.opts.Log.SetMembers(protocol.AppendMembers(nil, e.Members)); err != nil {
-				return nil // not confirmed
+			unsaved = n.opts.Log.SetMembers(protocol.AppendMembers(nil, e.Members))
+		}
+		err := log(n.ctx)
+		if err == nil && unsaved == nil {
+			return protocol.Logged{Records: ids}
+		}
+		n.log.Warn("gossip: invalidations of peers are applied, but not on this disk", "count", len(ids), "err", errors.Join(err, unsaved))
+		n.hand(happening{run: func() {
+			if n.life == life {
+				n.noteUnlogged(ids)
+				if unsaved != nil {
+					n.save(n.core.Members())
+				}
 			}
-		}
-		if err := log(n.ctx); err != nil {
-			n.log.Warn("gossip: invalidations of peers are applied, but not on this disk", "count", len(ids), "err", err)
-			return nil
-		}
-		return protocol.Logged{Records: ids}
+		}})
+		return nil
 	})
 }
 
@@ -159,6 +171,7 @@ func (n *Node) raise(e protocol.Raise) {
 	}
 	n.log.Warn("gossip: invalidations are gone that this node missed: everything is invalidated in their place",
 		"mode", registry.Mode(e.Mode).String(), "epochs", len(instead))
+	n.local.Before(instead)
 	n.aside(func() protocol.Event {
 		if err := n.opts.Log.Raise(registry.Mode(e.Mode), a, instead); err != nil {
 			n.log.Warn("gossip: that is applied, but not on this disk", "err", err)
@@ -198,10 +211,18 @@ func (n *Node) saveNext() {
 	data := n.unsaved
 	n.writing, n.unsaved = true, nil
 	n.wg.Go(func() {
-		if err := n.opts.Log.SetMembers(data); err != nil {
+		err := n.opts.Log.SetMembers(data)
+		if err != nil {
 			n.log.Warn("gossip: the members are not on disk", "err", err)
 		}
-		n.hand(happening{run: func() { n.writing = false; n.saveNext() }})
+		n.hand(happening{run: func() {
+			n.writing = false
+			if err == nil {
+				n.saveNext()
+			} else if n.unsaved == nil {
+				n.unsaved = data // for goOn
+			}
+		}})
 	})
 }
 
@@ -230,10 +251,6 @@ func (n *Node) issue(m protocol.Member) {
 // renew begins anew with another epoch, or as another node.
 func (n *Node) renew(e protocol.Renew) {
 	n.log.Error("gossip: this node begins anew", "as another", e.Identity, "because", e.Reason.String())
-	for conn, s := range n.streams {
-		s.Close()
-		delete(n.streams, conn)
-	}
 	if e.Identity {
 		if err := n.opts.Log.SetMembers(nil); err != nil {
 			n.log.Warn("gossip: the members are not forgotten on disk", "err", err)
@@ -242,8 +259,31 @@ func (n *Node) renew(e protocol.Renew) {
 	if err := n.opts.Log.Renew(e.Identity); err != nil {
 		n.log.Warn("gossip: that is not on this disk", "err", err)
 	}
+	n.beginAnew()
+}
+
+// beginAnew begins another life: the peers of this one meet it as such.
+func (n *Node) beginAnew() {
+	for conn, s := range n.streams {
+		s.Close()
+		n.dropStream(conn)
+	}
 	if err := n.begin(); err != nil {
 		n.log.Error("gossip: cannot begin anew", "err", err)
+		return
+	}
+	if m := n.mesh.Load(); m != nil {
+		n.wg.Go(m.renewed)
+	}
+	n.awaitAgain()
+}
+
+// lookAtJournal begins anew if the journal did: its directory died, and another
+// is in use, with other marks.
+func (n *Node) lookAtJournal() {
+	if n.self() != n.born.Node || n.opts.Log.Epoch() != n.born.Epoch {
+		n.log.Warn("gossip: the journal began anew, and this node with it")
+		n.beginAnew()
 	}
 }
 
@@ -252,64 +292,5 @@ func (n *Node) noteSynced(until protocol.Time) {
 	n.synced.Store(int64(until))
 	if now := n.Synced(); now != was {
 		n.log.Info("gossip: synced", "synced", now)
-	}
-}
-
-// Publish implements cache.Cluster.
-func (n *Node) Publish(inv *registry.Invalidation, durable bool) {
-	raw := registry.AppendInvalidation(nil, inv)
-	r, err := protocol.ParseRecord(raw)
-	if err != nil {
-		n.log.Error("gossip: own invalidation cannot be read", "err", err)
-		return
-	}
-	n.post(protocol.Issued{Records: []protocol.Record{r}, Durable: durable})
-}
-
-// Await implements cache.Cluster.
-func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error) {
-	done := make(chan protocol.Confirmation, 1)
-	n.mu.Lock()
-	n.tokens++
-	token := n.tokens
-	n.waits[token] = done
-	n.mu.Unlock()
-	defer func() {
-		n.mu.Lock()
-		delete(n.waits, token)
-		n.mu.Unlock()
-	}()
-	wait := protocol.Await{Token: token, Seq: inv.Seq, Level: protocol.LevelQuorum}
-	if level == registry.LevelAll {
-		wait.Level = protocol.LevelAll
-	}
-	n.post(wait)
-	select {
-	case c := <-done:
-		return n.describe(inv, c), nil
-	case <-ctx.Done():
-	case <-n.ctx.Done():
-	}
-	return n.Confirmation(inv), context.Cause(ctx)
-}
-
-// Confirmation implements cache.Cluster.
-func (n *Node) Confirmation(inv *registry.Invalidation) registry.Confirmation {
-	out := make(chan protocol.Confirmation, 1)
-	n.hand(happening{run: func() { out <- n.core.Confirmation(inv.Seq, false) }})
-	select {
-	case c := <-out:
-		return n.describe(inv, c)
-	case <-n.ctx.Done():
-		return registry.Confirmation{ID: inv.ID()}
-	}
-}
-
-func (n *Node) answer(token uint64, c protocol.Confirmation) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if done := n.waits[token]; done != nil {
-		done <- c
-		delete(n.waits, token)
 	}
 }

@@ -23,6 +23,14 @@ func (n *Node) note(members []protocol.Member) {
 	n.members.Store(&members)
 }
 
+// isNamed reports whether a node is or was a member.
+func (n *Node) isNamed(id protocol.NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.named[id]
+	return ok
+}
+
 // describe names those who confirmed.
 func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) registry.Confirmation {
 	n.mu.Lock()
@@ -42,6 +50,40 @@ func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) reg
 		Confirmed: names(c.Confirmed), Fenced: names(c.Fenced), Pending: names(c.Pending)}
 }
 
+// about is what a node said of itself last.
+type about struct {
+	protocol.Hello
+	alive bool // the mesh says so
+}
+
+// abouts returns what all nodes said of themselves, as far as it came here.
+func (n *Node) abouts() map[protocol.NodeID]about {
+	list := map[protocol.NodeID]about{}
+	if m := n.mesh.Load(); m != nil {
+		for _, h := range m.nodes() {
+			list[h.Node] = about{h, true}
+		}
+	}
+	n.mu.Lock()
+	for id, h := range n.hellos {
+		list[id] = about{h, list[id].alive}
+	}
+	n.mu.Unlock()
+	h := n.hello()
+	list[h.Node] = about{h, true}
+	return list
+}
+
+// state names what a member is doing. It is suspect if no beacon of it comes,
+// but the mesh still has signs of life.
+func state(v protocol.MemberView, alive bool) string {
+	s := v.State()
+	if s == "failed" && alive {
+		return "suspect"
+	}
+	return s
+}
+
 // Members returns the members as this node sees them.
 func (n *Node) Members(ctx context.Context) []registry.MemberStatus {
 	out := make(chan []protocol.MemberView, 1)
@@ -49,8 +91,11 @@ func (n *Node) Members(ctx context.Context) []registry.MemberStatus {
 	select {
 	case views := <-out:
 		var list []registry.MemberStatus
+		abouts := n.abouts()
 		for _, v := range views {
-			list = append(list, registry.MemberStatus{Name: v.Name, State: v.State(), Address: v.Address, Synced: v.Synced, Lag: v.Lag,
+			about := abouts[v.ID]
+			list = append(list, registry.MemberStatus{Name: v.Name, State: state(v, about.alive), Address: v.Address,
+				Zone: about.Zone, Version: about.Version, Synced: v.Synced, Lag: v.Lag,
 				DelayMS: float64(v.Delay) / float64(protocol.Millisecond)})
 		}
 		slices.SortFunc(list, func(a, b registry.MemberStatus) int { return cmp.Compare(a.Name, b.Name) })
@@ -70,7 +115,7 @@ func (n *Node) Degraded() []string {
 	ctx, cancel := context.WithTimeout(n.ctx, time.Second)
 	defer cancel()
 	for _, m := range n.Members(ctx) {
-		if m.State == "failed" {
+		if m.State == "failed" || m.State == "suspect" {
 			list = append(list, fmt.Sprintf("member %s does not answer", m.Name))
 		}
 	}

@@ -3,6 +3,7 @@ package gossip
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,26 +26,37 @@ type Node struct {
 	start time.Time
 
 	transport *transport.Transport
+	keys      *keyring
+	mesh      atomic.Pointer[mesh] // nil: there is none
 	events    chan happening
 	synced    atomic.Int64 // until when, in the core's time; see Synced
 	members   atomic.Pointer[[]protocol.Member]
+	owners    atomic.Pointer[[]protocol.NodeID] // see noteOwners
 	left      chan bool
-	isolated  atomic.Bool
+	isolated  atomic.Bool // it talks to nobody
+	deaf      atomic.Bool // it has no streams
 
 	// The driver alone uses the fields below.
 	core    *protocol.Core
 	life    uint64 // counts cores
 	streams map[protocol.Conn]*transport.Stream
+	born    protocol.Hello // in this life
+	copies  copies
+	waits   map[uint64]waiting
 	writing bool   // the members are being saved
 	unsaved []byte // what to save next; nil: nothing
 
-	mu       sync.Mutex // protects the fields below
-	waits    map[uint64]chan protocol.Confirmation
-	tokens   uint64
-	byPeer   map[*transport.Stream]protocol.Conn
-	conns    uint64
-	named    map[protocol.NodeID]string // of members
-	answered map[string]protocol.NodeID // who answered at an address last
+	unlogged []protocol.RecordID // see noteUnlogged
+	looking  bool                // for them, in the journal
+
+	mu        sync.Mutex // protects the fields below
+	rotations map[uint64]chan keyringAnswer
+	tokens    uint64
+	byPeer    map[*transport.Stream]link
+	conns     uint64
+	named     map[protocol.NodeID]string         // of members
+	hellos    map[protocol.NodeID]protocol.Hello // the last of each peer
+	answered  map[string]protocol.NodeID         // who answered at an address last
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -67,8 +79,9 @@ func New(o Options) (*Node, error) {
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	n := &Node{opts: o, log: o.Logger, start: time.Now(), events: make(chan happening, eventsQueued), left: make(chan bool, 1),
-		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]chan protocol.Confirmation{},
-		byPeer: map[*transport.Stream]protocol.Conn{}, answered: map[string]protocol.NodeID{}}
+		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]waiting{},
+		rotations: map[uint64]chan keyringAnswer{}, byPeer: map[*transport.Stream]link{},
+		hellos: map[protocol.NodeID]protocol.Hello{}, answered: map[string]protocol.NodeID{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -76,14 +89,14 @@ func New(o Options) (*Node, error) {
 // Open joins the cluster. What peers send goes to local.
 func (n *Node) Open(local Local) error {
 	n.local = local
-	keys, err := readKeys(n.opts.SecretFile)
-	if err != nil {
+	var err error
+	if n.keys, err = openKeyring(n.opts.SecretFile, n.log); err != nil {
 		return fmt.Errorf("gossip.secret_file: %w", err)
 	}
 	n.transport, err = transport.New(transport.Options{
 		Listen: n.opts.PeerListen, Label: n.opts.Label, Insecure: n.opts.Insecure, Logger: n.log,
 		TLS:  transport.TLS{Cert: n.opts.TLS.Cert, Key: n.opts.TLS.Key, CA: n.opts.TLS.CA},
-		Keys: func() [][]byte { return keys }, Hello: n.sayHello,
+		Keys: n.keys.all, Hello: n.sayHello,
 		Opened: n.opened, Received: n.received, Overflowed: n.overflowed, Closed: n.streamClosed,
 	})
 	if err != nil {
@@ -96,8 +109,17 @@ func (n *Node) Open(local Local) error {
 	if err := n.begin(); err != nil {
 		return err
 	}
+	if n.opts.Listen != "" {
+		m, err := n.openMesh()
+		if err != nil {
+			return fmt.Errorf("gossip.listen: %w", err)
+		}
+		n.mesh.Store(m)
+		n.wg.Go(n.mingle)
+	}
 	n.wg.Go(n.drive)
 	n.wg.Go(n.redial)
+	n.wg.Go(n.watchKeys)
 	return nil
 }
 
@@ -105,8 +127,11 @@ func (n *Node) Open(local Local) error {
 func (n *Node) Close() error {
 	n.stop()
 	var err error
+	if m := n.mesh.Load(); m != nil {
+		err = m.close()
+	}
 	if n.transport != nil {
-		err = n.transport.Close()
+		err = errors.Join(err, n.transport.Close())
 	}
 	n.wg.Wait()
 	return err
@@ -160,9 +185,12 @@ func (n *Node) begin() error {
 		}
 	}
 	n.life++
-	n.core = protocol.New(n.now(), protocol.Config{Self: n.hello(), Join: len(n.opts.Join) > 0,
+	n.unlogged = nil
+	n.born = n.hello()
+	n.core = protocol.New(n.now(), protocol.Config{Self: n.born, Join: len(n.opts.Join) > 0,
 		Alone: protocol.Time(n.opts.ReadyAfter), Marks: marks, Members: members})
 	n.synced.Store(0)
+	n.owners.Store(nil)
 	n.note(members)
 	return nil
 }
@@ -170,7 +198,8 @@ func (n *Node) begin() error {
 // hello returns what this node says of itself.
 func (n *Node) hello() protocol.Hello {
 	return protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: protocol.NodeID(n.opts.Log.Node()),
-		Epoch: n.opts.Log.Epoch(), Name: n.opts.Name, Address: n.reachedAt()}
+		Epoch: n.opts.Log.Epoch(), Name: n.opts.Name, Address: n.reachedAt(),
+		Gossip: n.GossipAddress(), Zone: n.opts.Zone, Version: n.opts.Version}
 }
 
 // reachedAt returns host:port by which peers reach this node.
@@ -187,6 +216,7 @@ func (n *Node) marks() ([]protocol.Mark, error) {
 		n.log.Warn("gossip: the journal cannot be read: the node begins without one", "err", err)
 		return nil, nil
 	}
+	n.local.Before(states)
 	var marks []protocol.Mark
 	for _, e := range states {
 		m := protocol.Mark{EpochID: protocol.EpochID{Origin: protocol.NodeID(e.Origin), Epoch: e.Epoch}, Start: max(e.Start, 1), Hard: e.Hard}
@@ -208,14 +238,21 @@ func (n *Node) marks() ([]protocol.Mark, error) {
 
 // drive runs the core.
 func (n *Node) drive() {
-	tick := time.NewTicker(tickEvery)
+	tick, look, again := time.NewTicker(tickEvery), time.NewTicker(lookEvery), time.NewTicker(goOnEvery)
 	defer tick.Stop()
+	defer look.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
 		case <-tick.C:
 			n.step(protocol.Tick{})
+		case <-again.C:
+			n.goOn()
+		case <-look.C:
+			n.lookAtJournal()
+			n.noteOwners()
 		case h := <-n.events:
 			n.handle(h)
 		}

@@ -18,7 +18,10 @@ import (
 	"github.com/edgecache/edgecache/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A probe that is under way when a node closes ends by itself within seconds.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"))
+}
 
 // A member is a node of a test's cluster: a real store, a real cache, real
 // streams.
@@ -28,6 +31,7 @@ type member struct {
 	dir     string
 	options gossip.Options
 	fake    *registrytest.Fake
+	watch   bool // changes of the registry
 
 	store *store.Store
 	cache *cache.Cache
@@ -36,7 +40,7 @@ type member struct {
 
 func newMember(t testing.TB, name string, fake *registrytest.Fake, change func(*gossip.Options)) *member {
 	o := gossip.Defaults()
-	o.PeerListen, o.Name, o.ReadyAfter = "127.0.0.1:0", name, time.Minute
+	o.PeerListen, o.Listen, o.Name, o.ReadyAfter = "127.0.0.1:0", "127.0.0.1:0", name, time.Minute
 	if change != nil {
 		change(&o)
 	}
@@ -58,7 +62,7 @@ func (m *member) start() {
 	}
 	co := cache.Defaults()
 	co.Node, co.Store, co.Journal, co.Clock, co.Cluster = m.name, m.store, m.store, m.store.Clock(), m.node
-	co.Registries = []cache.Registry{{Name: "r", Type: "fake", Kind: registry.KindService, Source: m.fake, Identity: "r"}}
+	co.Registries = []cache.Registry{{Name: "r", Type: "fake", Kind: registry.KindService, Source: m.fake, Identity: "r", Watch: m.watch}}
 	if m.cache, err = cache.New(co); err != nil {
 		m.t.Fatal(err)
 	}
@@ -126,11 +130,18 @@ func (m *member) mustSync(want bool) {
 // cluster starts nodes of which all but the first join by it.
 func cluster(t testing.TB, names ...string) []*member {
 	t.Helper()
+	return clusterWith(t, func(*gossip.Options) {}, names...)
+}
+
+// clusterWith is cluster with other options.
+func clusterWith(t testing.TB, change func(*gossip.Options), names ...string) []*member {
+	t.Helper()
 	fake := registrytest.NewFake("r")
 	fake.Put("web", registry.Instance{ID: "a", Endpoints: []registry.Endpoint{{Address: "10.0.0.1", Port: 80}}})
 	var all []*member
 	for i, name := range names {
 		m := newMember(t, name, fake, func(o *gossip.Options) {
+			change(o)
 			if i > 0 {
 				o.Join = []string{all[0].node.Address()}
 			}

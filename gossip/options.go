@@ -3,13 +3,12 @@
 package gossip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
@@ -20,6 +19,7 @@ import (
 type Options struct {
 	PeerListen string            `yaml:"peer_listen"` // host:port of the streams
 	Advertise  string            `yaml:"advertise"`   // host:port that others reach PeerListen at; "": see reachable
+	Listen     string            `yaml:"listen"`      // host:port of memberlist, UDP and TCP; "": none, streams carry all
 	Join       []string          `yaml:"join"`        // host:port of peers; all their addresses, asked again at each try
 	Label      string            `yaml:"label"`       // nodes of other labels are not talked to
 	SecretFile string            `yaml:"secret_file"` // keys, one a line, the one in use first
@@ -28,6 +28,8 @@ type Options struct {
 	Insecure   bool              `yaml:"insecure"` // allow peers off loopback without a secret and TLS
 
 	Name       string        `yaml:"-"` // of this node
+	Zone       string        `yaml:"-"`
+	Version    string        `yaml:"-"`
 	ReadyAfter time.Duration `yaml:"-"` // nobody found until then: begin alone
 	Log        Log           `yaml:"-"`
 	Logger     *slog.Logger  `yaml:"-"` // nil: discard
@@ -59,11 +61,33 @@ type Log interface {
 type Local interface {
 	Receive(list []registry.Received) (log func(ctx context.Context) error)
 	RaiseAll(m registry.Mode) registry.Applied
+	Hint(inv *registry.Invalidation)
+	Before(list []registry.EpochState)
+	Began(upto func(origin, epoch uint64) uint64) (began uint64, ok bool)
+	Copy(a registry.Ask) (cp registry.Copy, ok bool)
+	Fill(ctx context.Context, a registry.Ask) bool
+	Offer(cp registry.Copy, source string, began uint64)
 }
 
 // Defaults returns the default configuration.
 func Defaults() Options {
 	return Options{Unsynced: registry.UnsyncedServeStale}
+}
+
+// WithListeners returns o with the listeners that it does not name. On the
+// loopback the second path takes any port, since peers are told which; with
+// TLS alone, which it cannot use, there is none.
+func (o Options) WithListeners() Options {
+	o.PeerListen = cmp.Or(o.PeerListen, ":7402")
+	host, _, err := net.SplitHostPort(o.PeerListen)
+	switch {
+	case o.Listen != "" || err != nil:
+	case loopback(host):
+		o.Listen = net.JoinHostPort(host, "0")
+	case o.SecretFile != "" || o.Insecure:
+		o.Listen = net.JoinHostPort(host, "7403")
+	}
+	return o
 }
 
 // Validate returns all mistakes in the tagged fields at once, each beginning
@@ -76,6 +100,11 @@ func (o Options) Validate() error {
 		bad("peer_listen: %q: host:port expected, for example :7402", o.PeerListen)
 	} else if !o.Insecure && o.SecretFile == "" && o.TLS == (TLS{}) && !loopback(host) {
 		bad("peer_listen: %s can be reached from other machines: set secret_file or tls, or insecure: true", o.PeerListen)
+	}
+	if host, _, err := net.SplitHostPort(o.Listen); o.Listen != "" && err != nil {
+		bad("listen: %q: host:port expected, for example :7403", o.Listen)
+	} else if o.Listen != "" && !o.Insecure && o.SecretFile == "" && !loopback(host) {
+		bad("listen: %s can be reached from other machines: set secret_file, or insecure: true", o.Listen)
 	}
 	for i, address := range o.Join {
 		if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
@@ -104,31 +133,4 @@ func (o Options) Validate() error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-const leastKey = 16 // bytes
-
-// readKeys reads the keyring, the key in use first.
-func readKeys(path string) ([][]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var keys [][]byte
-	for i, line := range strings.Split(string(data), "\n") {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		if len(line) < leastKey {
-			return nil, fmt.Errorf("%s: line %d: a key of %d characters, at least %d expected", path, i+1, len(line), leastKey)
-		}
-		keys = append(keys, []byte(line))
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s: no key in it", path)
-	}
-	return keys, nil
 }

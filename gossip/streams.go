@@ -14,6 +14,12 @@ const (
 	dialLimit = 2 * time.Second
 )
 
+// A link is what is known of a stream.
+type link struct {
+	conn  protocol.Conn
+	hello protocol.Hello // of the peer
+}
+
 // opened numbers a stream and hands it to the core.
 func (n *Node) opened(s *transport.Stream) {
 	hello, err := protocol.ParseHello(s.Hello())
@@ -22,14 +28,15 @@ func (n *Node) opened(s *transport.Stream) {
 		s.Close()
 		return
 	}
-	if n.isolated.Load() {
+	if n.streamless() {
 		s.Close()
 		return
 	}
 	n.mu.Lock()
 	n.conns++
 	conn := protocol.Conn(n.conns)
-	n.byPeer[s] = conn
+	n.byPeer[s] = link{conn, hello}
+	n.hellos[hello.Node] = hello
 	if address := s.Address(); address != "" {
 		n.answered[address] = hello.Node
 	}
@@ -43,13 +50,21 @@ func (n *Node) opened(s *transport.Stream) {
 func (n *Node) connOf(s *transport.Stream) (protocol.Conn, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	conn, ok := n.byPeer[s]
-	return conn, ok
+	l, ok := n.byPeer[s]
+	return l.conn, ok
 }
 
 func (n *Node) received(s *transport.Stream, data []byte) {
 	conn, ok := n.connOf(s)
 	if !ok {
+		return
+	}
+	if aboutCopies(data) {
+		n.hand(happening{run: func() { n.receiveCopy(conn, data) }})
+		return
+	}
+	if isKeyring(data) {
+		n.receivedKeyring(s, data)
 		return
 	}
 	f, err := protocol.ParseFrame(data)
@@ -71,18 +86,28 @@ func (n *Node) overflowed(s *transport.Stream) {
 
 func (n *Node) streamClosed(s *transport.Stream, err error) {
 	n.mu.Lock()
-	conn, ok := n.byPeer[s]
+	l, ok := n.byPeer[s]
 	delete(n.byPeer, s)
+	if _, named := n.named[l.hello.Node]; !named {
+		delete(n.hellos, l.hello.Node)
+	}
 	n.mu.Unlock()
 	if !ok {
 		return
 	}
+	conn := l.conn
 	n.hand(happening{run: func() {
 		if n.streams[conn] == s {
-			delete(n.streams, conn)
+			n.dropStream(conn)
 			n.step(protocol.Disconnected{Conn: conn})
 		}
 	}})
+}
+
+// dropStream forgets a stream, and what was asked on it.
+func (n *Node) dropStream(conn protocol.Conn) {
+	delete(n.streams, conn)
+	n.dropAsked(conn)
 }
 
 // closeStream closes what the core is done with.
@@ -91,7 +116,7 @@ func (n *Node) closeStream(e protocol.Close) {
 	if s == nil {
 		return
 	}
-	delete(n.streams, e.Conn)
+	n.dropStream(e.Conn)
 	if e.Reason != protocol.ReasonSelf && e.Reason != protocol.ReasonReplaced {
 		n.log.Warn("gossip: stream closed", "peer", s.RemoteAddr(), "because", e.Reason.String())
 	}
@@ -110,7 +135,7 @@ func (n *Node) redial() {
 				continue
 			}
 			all = false
-			if n.isolated.Load() {
+			if n.streamless() {
 				continue
 			}
 			select {
@@ -141,7 +166,8 @@ func (n *Node) dial(address string) {
 	}
 }
 
-// targets returns the addresses of members, and all those that join names.
+// targets returns the addresses of members, of nodes that the mesh knows, and
+// all those that join names.
 func (n *Node) targets() []string {
 	self := protocol.NodeID(n.opts.Log.Node())
 	seen := map[string]bool{}
@@ -156,6 +182,13 @@ func (n *Node) targets() []string {
 		for _, m := range *members {
 			if !m.Out && m.ID != self {
 				add(m.Address)
+			}
+		}
+	}
+	if m := n.mesh.Load(); m != nil {
+		for _, h := range m.nodes() {
+			if h.Node != self {
+				add(h.Address)
 			}
 		}
 	}
@@ -198,21 +231,51 @@ func (n *Node) connected(address string) bool {
 	if id == protocol.NodeID(n.opts.Log.Node()) {
 		return true
 	}
-	for s := range n.byPeer {
-		if hello, err := protocol.ParseHello(s.Hello()); err == nil && hello.Node == id {
+	for _, l := range n.byPeer {
+		if l.hello.Node == id {
 			return true
 		}
 	}
 	return false
 }
 
+// peers returns what the peers of all streams said of themselves.
+func (n *Node) peers() []protocol.Hello {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]protocol.Hello, 0, len(n.byPeer))
+	for _, l := range n.byPeer {
+		list = append(list, l.hello)
+	}
+	return list
+}
+
+// streamsTo returns a stream to each of some nodes that has one.
+func (n *Node) streamsTo(nodes map[protocol.NodeID]string) map[protocol.NodeID]*transport.Stream {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := map[protocol.NodeID]*transport.Stream{}
+	for s, l := range n.byPeer {
+		if _, ok := nodes[l.hello.Node]; ok {
+			list[l.hello.Node] = s
+		}
+	}
+	return list
+}
+
 // Isolate has the node talk to no peer until it is called with false, as if
 // its network were cut.
 func (n *Node) Isolate(cut bool) {
 	n.isolated.Store(cut)
-	if !cut {
-		return
+	if cut {
+		n.closeStreams()
 	}
+}
+
+// streamless reports whether the node is to have no streams.
+func (n *Node) streamless() bool { return n.isolated.Load() || n.deaf.Load() }
+
+func (n *Node) closeStreams() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for s := range n.byPeer {

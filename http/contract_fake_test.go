@@ -320,6 +320,21 @@ func (n *contractNode) deps() http.Deps {
 			return []registry.MemberStatus{{Name: "edge-1", State: "alive", Address: "127.0.0.1:7402", Synced: true}}
 		},
 		Forget: n.forget,
+		Keyring: func(context.Context) (registry.KeyringReport, error) {
+			if n.engine.notReady.Load() {
+				return registry.KeyringReport{}, nil
+			}
+			return contractKeys, nil
+		},
+		Rotate: func(_ context.Context, _ registry.KeyringStep, key string) (registry.KeyringReport, error) {
+			switch key {
+			case "a key of a cluster":
+				return contractKeys, nil
+			case "not for all members":
+				return registry.KeyringReport{Key: "9f86d081884c", Members: []registry.KeyringMember{{Name: "edge-2", Keys: []string{}, Error: "no answer"}}}, nil
+			}
+			return registry.KeyringReport{}, errors.New("key 9f86d081884c is in use: use another first")
+		},
 		Registries: func() []registry.RegistryStatus {
 			return []registry.RegistryStatus{
 				{Name: "consul", Type: "consul", Kind: registry.KindService, State: "up", Breaker: "closed", LastOK: &now},

@@ -39,7 +39,7 @@ const (
 	lookupWeb = "/v1/services/web"
 )
 
-var contractRows = slices.Concat(contractLookups, contractLists, contractFaults, contractChanges, contractInspections)
+var contractRows = slices.Concat(contractLookups, contractLists, contractFaults, contractChanges, contractInspections, contractKeyring)
 
 // TestContract walks the interface of one node, row by row, and checks each
 // exchange against docs/openapi.yaml; what that file declares and no row shows

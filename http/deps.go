@@ -28,7 +28,7 @@ type Control interface {
 
 // Deps are the parts of the program that the server speaks for. Answerer,
 // Control, Registries and the other functions must be set, but for Forget,
-// Trace and Logger; they are called concurrently.
+// Keyring, Rotate, Trace and Logger; they are called concurrently.
 type Deps struct {
 	Answerer      *registry.Answerer
 	Control       Control
@@ -38,7 +38,9 @@ type Deps struct {
 	RegistryNames func() []string // in config order
 	Status        func() registry.NodeStatus
 	Members       func() []registry.MemberStatus
-	Forget        func(ctx context.Context, member string) error // of a dead member; nil: alone
+	Forget        func(ctx context.Context, member string) error                                                   // of a dead member; nil: alone
+	Keyring       func(ctx context.Context) (registry.KeyringReport, error)                                        // nil: alone
+	Rotate        func(ctx context.Context, step registry.KeyringStep, key string) (registry.KeyringReport, error) // nil: alone
 	Registries    func() []registry.RegistryStatus
 	Ready         func() (ready bool, degraded []string)
 	Reload        func(ctx context.Context) error // validates and swaps the configuration; an error changes nothing

@@ -1,5 +1,7 @@
 package http
 
+import "github.com/edgecache/edgecache/registry"
+
 // A handler answers a call. An error is answered with its problem.
 type handler func(s *Server, c *call) error
 
@@ -35,6 +37,10 @@ var adminRoutes = []route{
 	{"GET", "/v1/status", scopeRead, classAdmin, (*Server).status},
 	{"GET", "/v1/members", scopeRead, classAdmin, (*Server).members},
 	{"POST", "/v1/members/{name}/forget", scopeAdmin, classAdmin, (*Server).forgetMember},
+	{"GET", "/v1/keyring", scopeAdmin, classAdmin, (*Server).keyring},
+	{"POST", "/v1/keyring/install", scopeAdmin, classAdmin, rotate(registry.KeyringInstall)},
+	{"POST", "/v1/keyring/use", scopeAdmin, classAdmin, rotate(registry.KeyringUse)},
+	{"POST", "/v1/keyring/remove", scopeAdmin, classAdmin, rotate(registry.KeyringRemove)},
 	{"GET", "/v1/registries", scopeRead, classAdmin, (*Server).registries},
 	{"GET", "/v1/plugins", scopeRead, classAdmin, (*Server).plugins},
 	{"GET", "/v1/entries", scopeRead, classAdmin, (*Server).entries},

@@ -20,7 +20,8 @@ func newGossip(cfg *Config, disk *store.Store, log *slog.Logger) (*gossip.Node, 
 		return nil, errors.New("gossip: a member of a cluster needs a disk for its journal: set node.data_dir")
 	}
 	o := cfg.Gossip
-	o.Name, o.ReadyAfter, o.Log, o.Logger = cfg.Node.Name, cfg.Node.ReadyAfter, disk, log
+	o.Name, o.Zone, o.Version = cfg.Node.Name, cfg.Node.Zone, version()
+	o.ReadyAfter, o.Log, o.Logger = cfg.Node.ReadyAfter, disk, log
 	return gossip.New(o)
 }
 
@@ -40,3 +41,11 @@ func (n *node) members() []registry.MemberStatus {
 
 // synced reports whether the node is sure to have all invalidations.
 func (n *node) synced() bool { return n.gossip == nil || n.gossip.Synced() }
+
+// mesh counts what came and went outside of streams.
+func (n *node) mesh() gossip.MeshStats {
+	if n.gossip == nil {
+		return gossip.MeshStats{}
+	}
+	return n.gossip.Mesh()
+}

@@ -175,8 +175,8 @@ func (c *Config) complete(m *mistakes) {
 		inherit(m, at+".recheck", o.Recheck, &c.Cache.Recheck)
 		inherit(m, at+".empty", o.Empty, &c.Cache.Empty)
 	}
-	if c.clustered() && c.Gossip.PeerListen == "" {
-		c.Gossip.PeerListen = ":7402"
+	if c.clustered() {
+		c.Gossip = c.Gossip.WithListeners()
 	}
 	if c.Node.Name == "" {
 		host, _ := os.Hostname() // without one the node is "local"

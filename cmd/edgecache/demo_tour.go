@@ -154,8 +154,13 @@ func (t *tour) invalidation(ctx context.Context) error {
 	// Its watch begins with a read of its own, which must not come after the
 	// invalidation and serve as the question.
 	err := t.poll(ctx, func() (bool, error) {
-		r, err := t.registry(ctx)
-		return r.Watch.Live >= 2, err
+		live := 0
+		for _, n := range t.nodes {
+			for _, r := range n.cache.Registries() {
+				live += r.Watch.Live
+			}
+		}
+		return live >= 2, nil
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,7 @@
 package main
 
 // memberStates are the values of the label `state`.
-var memberStates = []string{"alive", "failed", "left"}
+var memberStates = []string{"alive", "suspect", "failed", "left"}
 
 // gossipFamilies tell of the cluster; alone, the node is its one member.
 func gossipFamilies() []family {
@@ -28,6 +28,13 @@ func gossipFamilies() []family {
 				}
 			}
 			e(float64(most))
+		}},
+		{"edgecache_gossip_messages_total", counter, "Messages of the second path, by what became of them.", []string{"outcome"}, func(s *snapshot, e emit) {
+			m := s.mesh
+			e(float64(m.Received-m.Bad), "received")
+			e(float64(m.Bad), "bad")
+			e(float64(m.Dropped), "dropped")
+			e(float64(m.Refused), "refused")
 		}},
 	}
 }

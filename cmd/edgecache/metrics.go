@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/edgecache/edgecache/cache"
+	"github.com/edgecache/edgecache/gossip"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
 )
@@ -35,6 +36,7 @@ type snapshot struct {
 	memory     registry.MemoryStatus
 	store      *storeSnapshot // nil: no disk
 	members    []registry.MemberStatus
+	mesh       gossip.MeshStats
 	registries []registry.RegistryStatus
 	http       httpd.Stats
 	ready      bool
@@ -188,7 +190,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := &snapshot{
 		node: m.node, cache: m.node.cache.Stats(), memory: m.node.cache.Memory(),
-		members: m.node.members(), registries: m.node.cache.Registries(), http: m.node.server.Stats(),
+		members: m.node.members(), mesh: m.node.mesh(), registries: m.node.cache.Registries(), http: m.node.server.Stats(),
 	}
 	s.ready, _ = m.node.cache.Ready()
 	if disk := m.node.disk; disk != nil {

@@ -21,7 +21,7 @@ import (
 func clientCommands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		getCommand(g), listCommand(g), watchCommand(g), invalidateCommand(g), refreshCommand(g),
-		membersCommand(g), forgetCommand(g), statusCommand(g), topCommand(g),
+		membersCommand(g), forgetCommand(g), keyringCommand(g), statusCommand(g), topCommand(g),
 	}
 }
 

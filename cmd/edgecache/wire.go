@@ -100,7 +100,7 @@ func (n *node) deps() httpd.Deps {
 		Logger:        n.log,
 	}
 	if n.gossip != nil {
-		d.Forget = n.gossip.Forget
+		d.Forget, d.Keyring, d.Rotate = n.gossip.Forget, n.gossip.Keyring, n.gossip.Rotate
 	}
 	return d
 }

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// A wait is for a record of this life.
+// A wait is for a record.
 type wait struct {
 	token  uint64
-	seq    uint64
+	id     RecordID
 	level  Level
 	quorum Time // when a majority had confirmed it; 0: not yet
 }
 
-// Confirmation says who has confirmed a record of this life so far. fenced says
-// that those who have not cannot be synced without it.
-func (c *Core) Confirmation(seq uint64, fenced bool) Confirmation {
+// Confirmation says who has confirmed a record so far. fenced says that those
+// who have not cannot be synced without it.
+func (c *Core) Confirmation(of RecordID, fenced bool) Confirmation {
 	var out Confirmation
 	for _, m := range c.Members() {
 		switch {
 		case m.Out:
-		case c.confirmed(m.ID, seq):
+		case c.confirmed(m.ID, of):
 			out.Confirmed = append(out.Confirmed, m.ID)
 		case fenced:
 			out.Fenced = append(out.Fenced, m.ID)
@@ -31,12 +31,13 @@ func (c *Core) Confirmation(seq uint64, fenced bool) Confirmation {
 	return out
 }
 
-func (c *Core) confirmed(id NodeID, seq uint64) bool {
+func (c *Core) confirmed(id NodeID, of RecordID) bool {
 	if id == c.config.Self.Node {
-		return c.own.logged.Contains(seq)
+		e := c.epochs[of.EpochID]
+		return e != nil && e.logged.Contains(of.Seq)
 	}
 	k := c.known[id]
-	return k != nil && k.shown[c.own.EpochID].Logged.Contains(seq)
+	return k != nil && k.shown[of.EpochID].Logged.Contains(of.Seq)
 }
 
 // confirm answers those who wait. A record counts as confirmed here once all
@@ -45,11 +46,33 @@ func (c *Core) confirm() {
 	quorum, all := c.confirmedUpto()
 	left := c.waits[:0]
 	for _, w := range c.waits {
-		if w.seq > quorum || !c.answer(&w, w.seq <= all) {
+		byMost, byAll := w.id.Seq <= quorum, w.id.Seq <= all
+		if w.id.EpochID != c.own.EpochID {
+			byMost, byAll = c.reached(w.id)
+		}
+		if !byMost || !c.answer(&w, byAll) {
 			left = append(left, w)
 		}
 	}
 	c.waits = left
+}
+
+// reached reports whether a record, of any epoch, was confirmed by a majority,
+// counted of those who have entered, and by every member.
+func (c *Core) reached(of RecordID) (quorum, all bool) {
+	confirmed := 0
+	all = true
+	for id, m := range c.members {
+		if m.Out {
+			continue
+		}
+		has := c.confirmed(id, of)
+		all = all && has
+		if has && m.In {
+			confirmed++
+		}
+	}
+	return confirmed >= c.majority(), all
 }
 
 // confirmedUpto returns up to which record of this life a majority, counted of
@@ -93,6 +116,6 @@ func (c *Core) answer(w *wait, all bool) bool {
 		}
 		fenced = true
 	}
-	c.do(Reached{Token: w.token, Confirmation: c.Confirmation(w.seq, fenced)})
+	c.do(Reached{Token: w.token, Confirmation: c.Confirmation(w.id, fenced)})
 	return true
 }

@@ -88,6 +88,7 @@ func New(now Time, config Config) *Core {
 		c.look(e)
 	}
 	c.own = c.epoch(EpochID{config.Self.Node, config.Self.Epoch})
+	c.issued = c.own.logged.Max()
 	for _, m := range config.Members {
 		c.members[m.ID] = m
 	}
@@ -118,8 +119,8 @@ func (c *Core) Step(now Time, e Event) []Effect {
 		if p := c.conns[e.Conn]; p != nil {
 			c.receive(p, e.Frame)
 		}
-	case Heard:
-		c.take([]Record{e.Record})
+	case Shown:
+		c.learn(e.ID)
 	case Issued:
 		c.issue(e)
 	case Logged:
@@ -132,10 +133,14 @@ func (c *Core) Step(now Time, e Event) []Effect {
 			c.changed(t)
 		}
 	case Await:
-		c.waits = append(c.waits, wait{token: e.Token, seq: e.Seq, level: e.Level})
+		c.waits = append(c.waits, wait{token: e.Token, id: e.ID, level: e.Level})
 		c.recheck = true
 	case Searched:
 		c.searched = e.All
+	case Show:
+		if p := c.conns[e.Conn]; p != nil && p.accepted && (!p.told || len(p.dirty) > 0) {
+			c.show(p, false)
+		}
 	case Forget:
 		c.forget(e.Node)
 	case Leave:
@@ -152,7 +157,7 @@ func (c *Core) tick() {
 	for _, p := range c.inOrder() {
 		switch {
 		case c.now-p.received > silentAfter:
-			c.close(p, ReasonProtocol)
+			c.close(p, ReasonSilent)
 		case p.rival != nil && c.now-p.challenged > Second:
 			c.replace(p)
 		case p.accepted && c.now-p.asked >= beaconEvery:

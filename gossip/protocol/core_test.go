@@ -48,7 +48,7 @@ func TestInvalidationIsConfirmedOnceLogged(t *testing.T) {
 	c, a, b := pair(t)
 	b.holds = true
 	id := a.issue()
-	a.step(protocol.Await{Token: 7, Seq: id.Seq, Level: protocol.LevelQuorum})
+	a.step(protocol.Await{Token: 7, ID: id, Level: protocol.LevelQuorum})
 	c.run(0)
 	if e, ok := last[protocol.Log](b); !ok || e.Records[0].ID != id {
 		t.Fatalf("the second node logs %+v, want %s", e, id)

@@ -97,6 +97,16 @@ func (e *epoch) mark() Mark {
 	return Mark{EpochID: e.EpochID, Start: e.start, Hard: e.hard, Logged: e.logged.Clone()}
 }
 
+// learn notes that a record exists: it is a hole until it comes.
+func (c *Core) learn(id RecordID) {
+	if c.leave.frozen() || id.Seq == 0 || id.EpochID == c.own.EpochID {
+		return
+	}
+	e := c.epoch(id.EpochID)
+	e.know(id.Seq, c.now)
+	c.look(e)
+}
+
 // take applies records that are new.
 func (c *Core) take(records []Record) {
 	if c.leave.frozen() {
@@ -169,6 +179,10 @@ func (c *Core) log(ids []RecordID) {
 	for _, id := range ids {
 		e := c.epoch(id.EpochID)
 		e.logged.Add(id.Seq, id.Seq)
+		if e == c.own { // it was issued when it was not yet known to be on disk
+			e.have.Add(id.Seq, id.Seq)
+			c.look(e)
+		}
 		c.changed(e)
 		waiting[id.Origin] = true
 	}

@@ -40,9 +40,9 @@ type (
 		Frame Frame
 	}
 
-	// Heard brings a record by another way than its origin's or puller's
-	// stream, from a sender who need not be known.
-	Heard struct{ Record Record }
+	// Shown says that a record of another node exists. Its sender need not be
+	// known.
+	Shown struct{ ID RecordID }
 
 	// Issued says that this node's journal gave records their ids, and whether
 	// they are on disk.
@@ -63,17 +63,20 @@ type (
 		Start, Hard uint64
 	}
 
-	// Await asks for an effect Reached once a record of this life has reached a
-	// level.
+	// Await asks for an effect Reached once a record has reached a level.
 	Await struct {
 		Token uint64
-		Seq   uint64
+		ID    RecordID
 		Level Level
 	}
 
 	// Searched says whether all who could know of a cluster are connected:
 	// whoever answers at an address to ask.
 	Searched struct{ All bool }
+
+	// Show asks for what changed in what this node has logged to be sent on a
+	// stream now: before what is valid under that.
+	Show struct{ Conn Conn }
 
 	// Forget removes a dead member: the operator's word that it is gone.
 	Forget struct{ Node NodeID }
@@ -87,13 +90,14 @@ func (Connected) event()    {}
 func (Disconnected) event() {}
 func (Overflowed) event()   {}
 func (Received) event()     {}
-func (Heard) event()        {}
+func (Shown) event()        {}
 func (Issued) event()       {}
 func (Logged) event()       {}
 func (Raised) event()       {}
 func (Truncated) event()    {}
 func (Await) event()        {}
 func (Searched) event()     {}
+func (Show) event()         {}
 func (Forget) event()       {}
 func (Leave) event()        {}
 

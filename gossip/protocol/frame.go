@@ -4,7 +4,7 @@ package protocol
 // other; what a newer minor one adds, an older one skips.
 const (
 	Major = 1
-	Minor = 0
+	Minor = 1
 )
 
 // A Hello is what the two ends of a stream tell each other first.
@@ -14,6 +14,11 @@ type Hello struct {
 	Epoch        uint64 // of its present life
 	Name         string
 	Address      string
+
+	// Since minor version 1.
+	Gossip  string // host:port of its gossip; "": it has none
+	Zone    string
+	Version string // of its program
 }
 
 // A Frame is what peers send each other afterwards.
@@ -67,6 +72,7 @@ const (
 	ReasonRestored                    // the node lacks what it once confirmed: its disk was restored
 	ReasonReplaced                    // a newer stream of this node is in use
 	ReasonProtocol                    // what it sent cannot be
+	ReasonSilent                      // nothing came for too long
 )
 
 func (r Reason) String() string {
@@ -83,6 +89,8 @@ func (r Reason) String() string {
 		return "a newer stream of it is in use"
 	case ReasonProtocol:
 		return "it broke the protocol"
+	case ReasonSilent:
+		return "it is silent"
 	}
 	return "unknown"
 }

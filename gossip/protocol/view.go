@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // A MemberView is a member as a node sees it.
 type MemberView struct {
 	Member
@@ -44,4 +46,49 @@ func (c *Core) View() []MemberView {
 		list = append(list, v)
 	}
 	return list
+}
+
+// Alive returns who is synced as far as this node hears, itself among them, by
+// id.
+func (c *Core) Alive() []NodeID {
+	var list []NodeID
+	for _, m := range c.members {
+		k := c.known[m.ID]
+		self := m.ID == c.config.Self.Node
+		if m.In && !m.Out && (self && c.synced > c.now || !self && k != nil && k.entered && k.heard > 0 && c.now-k.heard <= heardWithin) {
+			list = append(list, m.ID)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Peer returns who says to be at the other end of a stream, and whether it is in
+// use and has shown what it has.
+func (c *Core) Peer(conn Conn) (id NodeID, ready bool) {
+	p := c.conns[conn]
+	if p == nil {
+		return 0, false
+	}
+	return p.hello.Node, p.accepted && p.complete
+}
+
+// Has reports whether a record is here, or stands for one that is gone.
+func (c *Core) Has(id RecordID) bool {
+	e := c.epochs[id.EpochID]
+	return e != nil && e.have.Contains(id.Seq)
+}
+
+// LoggedBy returns up to which sequence of an epoch a node has shown that it has
+// logged all, except those that nobody has.
+func (c *Core) LoggedBy(id NodeID, of EpochID) uint64 {
+	k := c.known[id]
+	if k == nil {
+		return 0
+	}
+	var excused Ranges
+	if e := c.epochs[of]; e != nil {
+		excused = e.excused
+	}
+	return k.shown[of].Logged.Missing(excused, 1<<62).From - 1
 }

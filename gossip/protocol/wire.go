@@ -9,7 +9,8 @@ import (
 // big-endian, other numbers are varints; strings, records and lists are
 // preceded by their length.
 //
-//	hello   = major, minor (2 bytes each), node, epoch, name, address
+//	hello   = major, minor (2 bytes each), node, epoch, name, address;
+//	          from minor 1 on: gossip, zone, version
 //	frame   = kind (1 byte), then one of
 //	records = list of records
 //	state   = bits (1 full, 2 entered), beacon, echo, list of marks, list of members
@@ -23,7 +24,8 @@ import (
 // to as the distance from there: so what is not a valid set has no form.
 //
 // A newer minor version may add kinds, bits, and fields at the end of a hello
-// or frame; an older one skips them. Major and minor come first for ever.
+// or frame; an older one skips them. Major and minor come first for ever. Kinds
+// from 64 on are not the protocol's: its callers may send each other such.
 const (
 	kindRecords = iota + 1
 	kindState
@@ -53,7 +55,13 @@ func AppendHello(dst []byte, h Hello) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Node))
 	dst = binary.BigEndian.AppendUint64(dst, h.Epoch)
 	dst = appendText(dst, h.Name)
-	return appendText(dst, h.Address)
+	dst = appendText(dst, h.Address)
+	if h.Minor == 0 {
+		return dst
+	}
+	dst = appendText(dst, h.Gossip)
+	dst = appendText(dst, h.Zone)
+	return appendText(dst, h.Version)
 }
 
 // ParseHello reads the binary form of a hello. Of a newer major version it
@@ -69,6 +77,9 @@ func ParseHello(data []byte) (Hello, error) {
 	}
 	h.Node, h.Epoch = NodeID(d.uint64()), d.uint64()
 	h.Name, h.Address = d.text(), d.text()
+	if h.Minor > 0 {
+		h.Gossip, h.Zone, h.Version = d.text(), d.text(), d.text()
+	}
 	if d.err != nil {
 		return Hello{}, d.failed("hello")
 	}

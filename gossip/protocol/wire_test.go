@@ -24,8 +24,8 @@ type form struct {
 	parse  func([]byte) (any, error)
 }
 
-func helloForm(h protocol.Hello) form {
-	return form{"hello", h, func() []byte { return protocol.AppendHello(nil, h) },
+func helloForm(name string, h protocol.Hello) form {
+	return form{name, h, func() []byte { return protocol.AppendHello(nil, h) },
 		func(b []byte) (any, error) { return protocol.ParseHello(b) }}
 }
 
@@ -53,7 +53,9 @@ func forms() []form {
 	}
 	records := []protocol.Record{invalidation(id, "rest"), change(id, members[1])}
 	return []form{
-		helloForm(protocol.Hello{Major: 1, Minor: 2, Node: id.Origin, Epoch: id.Epoch, Name: "edge-1", Address: "10.0.0.1:7946"}),
+		helloForm("hello", protocol.Hello{Major: 1, Minor: 0, Node: id.Origin, Epoch: id.Epoch, Name: "edge-1", Address: "10.0.0.1:7946"}),
+		helloForm("hello-minor-1", protocol.Hello{Major: 1, Minor: 1, Node: id.Origin, Epoch: id.Epoch, Name: "edge-1", Address: "10.0.0.1:7946",
+			Gossip: "10.0.0.1:7947", Zone: "eu-1a", Version: "1.2.3"}),
 		frameForm("records", protocol.Records{Records: records}),
 		frameForm("state", protocol.State{Beacon: 300, Echo: 299, Full: true, Entered: true, Members: members, Marks: []protocol.Mark{
 			{EpochID: id.EpochID, Start: 5, Hard: 3, Logged: protocol.Ranges{{From: 1, To: 1000}, {From: 1002, To: 1002}, {From: 5000, To: 6000}}},
@@ -103,7 +105,7 @@ func TestRoundTrips(t *testing.T) {
 	for seed := range uint64(3000) {
 		g := generator{rand.New(rand.NewPCG(seed, 1))}
 		for _, f := range []form{
-			helloForm(g.hello()), frameForm("frame", g.frame()), recordForm("record", g.record()), membersForm(g.members()),
+			helloForm("hello", g.hello()), frameForm("frame", g.frame()), recordForm("record", g.record()), membersForm(g.members()),
 		} {
 			data := f.append()
 			got, err := f.parse(data)
@@ -145,8 +147,12 @@ func (g generator) span() protocol.Range {
 }
 
 func (g generator) hello() protocol.Hello {
-	return protocol.Hello{Major: protocol.Major, Minor: uint16(g.number()), Node: protocol.NodeID(g.number()), Epoch: g.number(),
+	h := protocol.Hello{Major: protocol.Major, Minor: uint16(g.number()), Node: protocol.NodeID(g.number()), Epoch: g.number(),
 		Name: g.text(), Address: g.text()}
+	if h.Minor > 0 {
+		h.Gossip, h.Zone, h.Version = g.text(), g.text(), g.text()
+	}
+	return h
 }
 
 func (g generator) member() protocol.Member {

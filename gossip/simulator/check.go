@@ -53,7 +53,7 @@ func (s *sim) invalidate(n *node, name string, level protocol.Level) {
 		}
 		token := a.id.Seq
 		n.confirms[token] = a
-		n.step(protocol.Await{Token: token, Seq: a.id.Seq, Level: level})
+		n.step(protocol.Await{Token: token, ID: a.id, Level: level})
 	})
 	a.id = r.ID
 	s.acks = append(s.acks, a)

@@ -56,6 +56,16 @@ func (n *node) effect(e protocol.Effect) {
 	}
 }
 
+// hint applies a record at once that came by gossip: it may be forged, so it
+// counts only when it comes by a stream.
+func (n *node) hint(r protocol.Record) {
+	if n.paused || r.Change != nil || n.core.Has(r.ID) {
+		return
+	}
+	n.cache.invalidate(r)
+	n.step(protocol.Shown{ID: r.ID})
+}
+
 // log applies records, then keeps them.
 func (n *node) log(e protocol.Log) {
 	var ids []protocol.RecordID

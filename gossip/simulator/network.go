@@ -147,7 +147,7 @@ func (s *sim) gossip(from *node, r protocol.Record) {
 		for range times {
 			s.after(s.delay(from, to)+s.upTo(50*protocol.Millisecond), func() {
 				if to.up {
-					to.step(protocol.Heard{Record: r})
+					to.hint(r)
 				}
 			})
 		}

@@ -1,0 +1,80 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A change is a position taken for what a watch, a list or a feed saw of a key.
+// The other nodes are told of it by an invalidation.
+type change struct {
+	key      registry.Key
+	position uint64
+	revision registry.Revision // what was seen; zero: it is gone, or not said
+}
+
+// mostTold bounds the changes that one invalidation tells of.
+const mostTold = 256
+
+// tell has the cluster told of a change. The order lock is held.
+func (c *Cache) tell(key registry.Key, position uint64, seen registry.Revision) {
+	if c.opts.Cluster == nil {
+		return
+	}
+	c.history.begin(position)
+	c.changes = append(c.changes, change{key, position, seen})
+	select {
+	case c.told <- struct{}{}:
+	default: // a wake-up is pending already
+	}
+}
+
+// tellChanges logs and sends changes until the cache closes, many at once, and
+// after each the record that it led to.
+func (c *Cache) tellChanges() {
+	for {
+		select {
+		case <-c.told:
+		case <-c.ctx.Done():
+			return
+		}
+		for {
+			c.order.Lock()
+			n := min(len(c.changes), mostTold)
+			list := c.changes[:n:n]
+			if c.changes = c.changes[n:]; len(c.changes) == 0 {
+				c.changes = nil
+			}
+			c.order.Unlock()
+			if n == 0 {
+				break
+			}
+			c.tellOf(list)
+		}
+	}
+}
+
+func (c *Cache) tellOf(list []change) {
+	inv := &registry.Invalidation{Mode: registry.ModeSoft, At: time.Now().UnixMilli()}
+	var of []registry.Ask
+	for _, change := range list {
+		if u := c.ups.Load().byName[change.key.Registry]; u != nil {
+			of = append(of, registry.Ask{Key: change.key, Source: u.print})
+		}
+		inv.Selectors = append(inv.Selectors, registry.Selector{Key: change.key})
+		inv.Versions = append(inv.Versions, change.revision)
+	}
+	// What it raised here is applied, and its entries are written with it.
+	err := c.append(c.ctx, inv, registry.Applied{Position: list[0].position}, 0)
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.order.Lock()
+	for _, change := range list {
+		c.history.name(change.position, inv)
+	}
+	c.order.Unlock()
+	c.opts.Cluster.Publish(inv, err == nil)
+	c.opts.Cluster.Push(of)
+}

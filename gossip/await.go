@@ -1,0 +1,83 @@
+package gossip
+
+import (
+	"context"
+
+	"github.com/edgecache/edgecache/gossip/protocol"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// Publish implements cache.Cluster.
+func (n *Node) Publish(inv *registry.Invalidation, durable bool) {
+	raw := registry.AppendInvalidation(nil, inv)
+	r, err := protocol.ParseRecord(raw)
+	if err != nil {
+		n.log.Error("gossip: own invalidation cannot be read", "err", err)
+		return
+	}
+	n.post(protocol.Issued{Records: []protocol.Record{r}, Durable: durable})
+	if !durable {
+		n.hand(happening{run: func() { n.noteUnlogged([]protocol.RecordID{r.ID}) }})
+	}
+}
+
+// A waiting caller, and what it waits for.
+type waiting struct {
+	id    protocol.RecordID
+	level protocol.Level
+	done  chan protocol.Confirmation
+}
+
+func recordID(inv *registry.Invalidation) protocol.RecordID {
+	return protocol.RecordID{EpochID: protocol.EpochID{Origin: protocol.NodeID(inv.Origin), Epoch: inv.Epoch}, Seq: inv.Seq}
+}
+
+// Await implements cache.Cluster.
+func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error) {
+	w := waiting{id: recordID(inv), level: protocol.LevelQuorum, done: make(chan protocol.Confirmation, 1)}
+	if level == registry.LevelAll {
+		w.level = protocol.LevelAll
+	}
+	n.mu.Lock()
+	n.tokens++
+	token := n.tokens
+	n.mu.Unlock()
+	n.hand(happening{run: func() {
+		n.waits[token] = w
+		n.step(protocol.Await{Token: token, ID: w.id, Level: w.level})
+	}})
+	defer n.hand(happening{run: func() { delete(n.waits, token) }})
+	select {
+	case c := <-w.done:
+		return n.describe(inv, c), nil
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	return n.Confirmation(inv), context.Cause(ctx)
+}
+
+// awaitAgain has a new core answer those who wait.
+func (n *Node) awaitAgain() {
+	for token, w := range n.waits {
+		n.step(protocol.Await{Token: token, ID: w.id, Level: w.level})
+	}
+}
+
+// Confirmation implements cache.Cluster.
+func (n *Node) Confirmation(inv *registry.Invalidation) registry.Confirmation {
+	out := make(chan protocol.Confirmation, 1)
+	n.hand(happening{run: func() { out <- n.core.Confirmation(recordID(inv), false) }})
+	select {
+	case c := <-out:
+		return n.describe(inv, c)
+	case <-n.ctx.Done():
+		return registry.Confirmation{ID: inv.ID()}
+	}
+}
+
+func (n *Node) answer(token uint64, c protocol.Confirmation) {
+	if w, ok := n.waits[token]; ok {
+		w.done <- c
+		delete(n.waits, token)
+	}
+}
