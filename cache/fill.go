@@ -36,6 +36,7 @@ type outcome struct {
 	result    string // as in registry.ReportItem
 	retries   int
 	stored    bool
+	copied    bool // a peer gave it
 	fwdStatus int
 }
 

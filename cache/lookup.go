@@ -178,6 +178,9 @@ func (c *Cache) landed(u *upstream, out outcome, f *found) bool {
 	e.touch(now)
 	f.serve(e, st, age)
 	f.stored, f.fwdStatus = out.stored, out.fwdStatus
+	if out.copied {
+		f.details |= registry.DetailPeer
+	}
 	return true
 }
 

@@ -18,7 +18,7 @@ func (f *flight) settleWith(c *Cache, r reply, have *registry.Record, began uint
 	}
 	held := c.mem.peek(f.key)
 	f.out = c.settle(u, f.key, held, r, have, began)
-	f.out.retries = r.retries
+	f.out.retries, f.out.copied = r.retries, r.copied
 	c.scheduleLocked(u, f.out)
 	c.order.Unlock()
 	c.settled(u, f.key, held, f.out)

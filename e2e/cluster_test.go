@@ -169,3 +169,25 @@ func TestOfTwoNodesTheSurvivorServesAndSaysSo(t *testing.T) {
 		return nil
 	})
 }
+
+func TestANodeThatIsToldToForgetItselfLeaves(t *testing.T) {
+	t.Parallel()
+	all := startCluster(t, newLedger(t), 3)
+	leaver := all[2]
+	if code, _, errs := command(t, "forget", "edge-3", "--address", leaver.admin); code != 0 {
+		t.Fatalf("forget: %d %s", code, errs)
+	}
+	eventually(t, "the process ends", func() error {
+		if !leaver.gone() {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+	if text := leaver.log.String(); !strings.Contains(text, "left the cluster") {
+		t.Errorf("it ended otherwise:\n%s", text)
+	}
+	c, a := all[0].invalidateAll(names(1)[0])
+	if c.Members != 2 || len(c.Confirmed) != 2 {
+		t.Errorf("%v: %+v, want two members, both confirmed", a, c)
+	}
+}

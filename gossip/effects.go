@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"errors"
+	"time"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
 	"github.com/edgecache/edgecache/gossip/transport"
@@ -31,6 +32,8 @@ func (n *Node) do(e protocol.Effect) {
 		n.noteSynced(e.Until)
 	case protocol.Reached:
 		n.answer(e.Token, e.Confirmation)
+	case protocol.Delayed:
+		n.delays.note(time.Duration(e.By))
 	case protocol.Truncate:
 		n.truncate(e)
 	case protocol.Save:

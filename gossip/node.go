@@ -31,6 +31,7 @@ type Node struct {
 	events    chan happening
 	synced    atomic.Int64 // until when, in the core's time; see Synced
 	members   atomic.Pointer[[]protocol.Member]
+	delays    delays
 	owners    atomic.Pointer[[]protocol.NodeID] // see noteOwners
 	left      chan bool
 	isolated  atomic.Bool // it talks to nobody
@@ -48,6 +49,8 @@ type Node struct {
 
 	unlogged []protocol.RecordID // see noteUnlogged
 	looking  bool                // for them, in the journal
+
+	silent map[protocol.NodeID]time.Time // since when members are, see forgetSilent
 
 	mu        sync.Mutex // protects the fields below
 	rotations map[uint64]chan keyringAnswer
@@ -79,7 +82,7 @@ func New(o Options) (*Node, error) {
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	n := &Node{opts: o, log: o.Logger, start: time.Now(), events: make(chan happening, eventsQueued), left: make(chan bool, 1),
-		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]waiting{},
+		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]waiting{}, silent: map[protocol.NodeID]time.Time{},
 		rotations: map[uint64]chan keyringAnswer{}, byPeer: map[*transport.Stream]link{},
 		hellos: map[protocol.NodeID]protocol.Hello{}, answered: map[string]protocol.NodeID{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())

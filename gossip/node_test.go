@@ -251,3 +251,19 @@ func TestALeavingMemberIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%+v, %v; want two members", conf, err)
 	}
 }
+
+func TestASilentMemberIsForgottenInTime(t *testing.T) {
+	all := clusterWith(t, func(o *gossip.Options) { o.Forget = 10 * time.Second }, "edge-1", "edge-2", "edge-3")
+	all[2].stop()
+	eventually(t, "edge-3 is forgotten", func() error {
+		for _, m := range all[0].node.Members(t.Context()) {
+			if m.Name == "edge-3" && m.State != "left" {
+				return errors.New(m.State)
+			}
+		}
+		return nil
+	})
+	if conf, err := all[0].invalidate(registry.LevelAll, 3*time.Second); err != nil || len(conf.Confirmed) != 2 || len(conf.Fenced) != 0 {
+		t.Errorf("%+v, %v; want the two that are left", conf, err)
+	}
+}

@@ -25,6 +25,7 @@ type Options struct {
 	SecretFile string            `yaml:"secret_file"` // keys, one a line, the one in use first
 	TLS        TLS               `yaml:"tls"`
 	Unsynced   registry.Unsynced `yaml:"unsynced"`
+	Forget     time.Duration     `yaml:"forget"`   // a member silent for so long is forgotten; 0: only by hand
 	Insecure   bool              `yaml:"insecure"` // allow peers off loopback without a secret and TLS
 
 	Name       string        `yaml:"-"` // of this node
@@ -71,7 +72,7 @@ type Local interface {
 
 // Defaults returns the default configuration.
 func Defaults() Options {
-	return Options{Unsynced: registry.UnsyncedServeStale}
+	return Options{Unsynced: registry.UnsyncedServeStale, Forget: 72 * time.Hour}
 }
 
 // WithListeners returns o with the listeners that it does not name. On the
@@ -89,6 +90,9 @@ func (o Options) WithListeners() Options {
 	}
 	return o
 }
+
+// leastForget is more than a node needs to restart.
+const leastForget = 10 * time.Second
 
 // Validate returns all mistakes in the tagged fields at once, each beginning
 // with its key.
@@ -123,6 +127,9 @@ func (o Options) Validate() error {
 	case registry.UnsyncedServeStale, registry.UnsyncedRevalidate, registry.UnsyncedRefuse:
 	default:
 		bad("unsynced: %q: serve-stale, revalidate or refuse expected", o.Unsynced)
+	}
+	if o.Forget != 0 && o.Forget < leastForget {
+		bad("forget: %s: 0 or at least %s expected", o.Forget, leastForget)
 	}
 	if _, err := readKeys(o.SecretFile); err != nil {
 		bad("secret_file: %w", err)

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
@@ -127,26 +128,30 @@ func (n *Node) closeStream(e protocol.Close) {
 func (n *Node) redial() {
 	tick := time.NewTicker(dialEvery)
 	defer tick.Stop()
-	dialing := map[string]chan struct{}{}
+	dialing := map[string]*dials{}
 	for {
 		all := true
 		for _, address := range n.targets() {
+			d := dialing[address]
 			if n.connected(address) {
+				if d != nil {
+					d.stop()
+					delete(dialing, address)
+				}
 				continue
 			}
 			all = false
 			if n.streamless() {
 				continue
 			}
-			select {
-			case <-dialing[address]:
-				delete(dialing, address)
-			default:
+			if d == nil {
+				d = &dials{}
+				d.ctx, d.stop = context.WithCancel(n.ctx)
+				dialing[address] = d
 			}
-			if dialing[address] == nil {
-				done := make(chan struct{})
-				dialing[address] = done
-				n.wg.Go(func() { defer close(done); n.dial(address) })
+			if d.running.Load() < mostDials {
+				d.running.Add(1)
+				n.wg.Go(func() { defer d.running.Add(-1); n.dial(d.ctx, address) })
 			}
 		}
 		n.post(protocol.Searched{All: all})
@@ -158,10 +163,20 @@ func (n *Node) redial() {
 	}
 }
 
-func (n *Node) dial(address string) {
-	ctx, cancel := context.WithTimeout(n.ctx, dialLimit)
+// dials are the attempts under way at one address. One whose first packet was
+// lost takes a second to notice: the next does not wait for it.
+type dials struct {
+	ctx     context.Context
+	stop    context.CancelFunc
+	running atomic.Int32
+}
+
+const mostDials = 4
+
+func (n *Node) dial(ctx context.Context, address string) {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	if err := n.transport.Dial(ctx, address); err != nil && n.ctx.Err() == nil {
+	if err := n.transport.Dial(ctx, address); err != nil && ctx.Err() == nil {
 		n.log.Debug("gossip: peer not reached", "address", address, "err", err)
 	}
 }

@@ -21,10 +21,11 @@ func (n *Node) noteUnlogged(ids []protocol.RecordID) {
 	}
 }
 
-// goOn saves the members if they are not on disk, and looks which records are
-// by now.
+// goOn saves the members if they are not on disk, forgets who is silent, and
+// looks which records are on disk by now.
 func (n *Node) goOn() {
 	n.saveNext()
+	n.forgetSilent()
 	if len(n.unlogged) == 0 || n.looking || n.writing {
 		return
 	}

@@ -49,3 +49,28 @@ func (n *node) mesh() gossip.MeshStats {
 	}
 	return n.gossip.Mesh()
 }
+
+// forget removes a dead member; this node itself leaves and ends.
+func (n *node) forget(ctx context.Context, name string) error {
+	if name != n.options.Name || n.leaving == nil {
+		return n.gossip.Forget(ctx, name)
+	}
+	n.log.Info("leaving the cluster: no further requests are accepted")
+	n.left.Store(true)
+	n.leaving()
+	return nil
+}
+
+// leaveLimit is longer than the others may take to confirm it.
+const leaveLimit = 7 * time.Second
+
+// leave ends the membership of a node that answers no more requests.
+func (n *node) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if n.gossip.Leave(ctx) {
+		n.log.Info("left the cluster")
+		return
+	}
+	n.log.Error("no majority confirmed that this node left: it is still a member; forget it on another")
+}

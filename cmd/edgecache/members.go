@@ -35,9 +35,10 @@ func membersCommand(g *globals) *cobra.Command {
 func forgetCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget NODE",
-		Short: "Remove a dead node from the cluster",
+		Short: "Remove a dead node from the cluster, or have the asked one leave",
 		Long: "Remove a dead node from the cluster: nobody waits for it any more, and it does not\n" +
-			"count in majorities. It must be gone for good: if it comes back, it enters anew.",
+			"count in majorities. It must be gone for good: if it comes back, it enters anew.\n" +
+			"The node that is asked itself drains, leaves the cluster and ends.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.ask(func(c *client.Client) error { return c.Forget(cmd.Context(), args[0]) })

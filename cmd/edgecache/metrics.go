@@ -47,10 +47,13 @@ const (
 	gauge   = prometheus.GaugeValue
 )
 
-// requestSeconds is the one histogram.
-const requestSeconds = "edgecache_http_request_seconds"
+// The histograms.
+const (
+	requestSeconds = "edgecache_http_request_seconds"
+	delaySeconds   = "edgecache_gossip_delay_seconds"
+)
 
-// families returns the one list of metric names, but for requestSeconds and
+// families returns the one list of metric names, but for the histograms and
 // those of the Go runtime and the process.
 func families() []family {
 	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), gossipFamilies(), registryFamilies(), httpFamilies(), nodeFamilies())
@@ -73,6 +76,11 @@ func cacheFamilies() []family {
 		}},
 		one("edgecache_cache_refreshes_total", counter, "Fetches begun in the background.", func(s *snapshot) float64 { return float64(s.cache.Refreshes) }),
 		one("edgecache_cache_invalidations_total", counter, "Invalidations applied.", func(s *snapshot) float64 { return float64(s.cache.Invalidations) }),
+		one("edgecache_cache_copies_total", counter, "Copies of entries that peers gave.", func(s *snapshot) float64 { return float64(s.cache.Copied) }),
+		{"edgecache_cache_samples_total", counter, "Answers of peers that were looked at after an invalidation.", []string{"result"}, func(s *snapshot, e emit) {
+			e(float64(s.cache.Verified), "verified")
+			e(float64(s.cache.Violated), "violated")
+		}},
 		one("edgecache_cache_voided_total", counter, "Flights that an invalidation overtook.", func(s *snapshot) float64 { return float64(s.cache.Voided) }),
 		one("edgecache_cache_watch_events_total", counter, "Events of upstream watches.", func(s *snapshot) float64 { return float64(s.cache.WatchEvents) }),
 		one("edgecache_cache_flights", gauge, "Flights under way.", func(s *snapshot) float64 { return float64(s.cache.Flights) }),
@@ -165,6 +173,7 @@ type metrics struct {
 	families []family
 	descs    []*prometheus.Desc
 	latency  *prometheus.Desc
+	delay    *prometheus.Desc
 	gatherer *prometheus.Registry
 }
 
@@ -174,6 +183,7 @@ func newMetrics(n *node) *metrics {
 		m.descs = append(m.descs, prometheus.NewDesc(f.name, f.help, f.labels, nil))
 	}
 	m.latency = prometheus.NewDesc(requestSeconds, "Time of handlers, waiting included, of one request in 64.", nil, nil)
+	m.delay = prometheus.NewDesc(delaySeconds, "Time until a member had logged a record of this node and said so.", nil, nil)
 	m.gatherer.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -184,6 +194,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 		out <- d
 	}
 	out <- m.latency
+	out <- m.delay
 }
 
 // Collect implements prometheus.Collector.
@@ -202,6 +213,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		})
 	}
 	out <- histogram(m.latency, s.http.Latency)
+	delays := gossip.Delays{}
+	if m.node.gossip != nil {
+		delays = m.node.gossip.Delays()
+	}
+	out <- prometheus.MustNewConstHistogram(m.delay, delays.Count, delays.Sum, delays.Buckets)
 }
 
 // histogram turns buckets that double from 1 µs on into cumulative ones.

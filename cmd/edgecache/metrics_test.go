@@ -23,7 +23,7 @@ func documented(t *testing.T) map[string]string {
 }
 
 func TestEveryMetricIsDocumentedAndEveryDocumentedOneExists(t *testing.T) {
-	want := map[string]string{requestSeconds: "histogram "}
+	want := map[string]string{requestSeconds: "histogram ", delaySeconds: "histogram "}
 	for _, f := range families() {
 		kind := "gauge"
 		if f.kind == counter {

@@ -52,6 +52,8 @@ func serve(ctx context.Context, g *globals, source configSource) error {
 	if err != nil {
 		return err
 	}
+	ctx, n.leaving = context.WithCancel(ctx)
+	defer n.leaving()
 	if err := n.open(); err != nil {
 		return errors.Join(err, n.close())
 	}

@@ -34,6 +34,8 @@ type node struct {
 	names    atomic.Pointer[[]string] // of the registries, in config order
 	draining atomic.Bool
 	reloads  reloads
+	leaving  func() // ends the process after it left the cluster; nil: it cannot
+	left     atomic.Bool
 
 	reloading sync.Mutex // one reload at a time; protects config
 	config    *Config
@@ -100,7 +102,7 @@ func (n *node) deps() httpd.Deps {
 		Logger:        n.log,
 	}
 	if n.gossip != nil {
-		d.Forget, d.Keyring, d.Rotate = n.gossip.Forget, n.gossip.Keyring, n.gossip.Rotate
+		d.Forget, d.Keyring, d.Rotate = n.forget, n.gossip.Keyring, n.gossip.Rotate
 	}
 	return d
 }
@@ -121,7 +123,11 @@ func (n *node) open() error {
 // drain is unready for http.drain, or until ctx ends, and then closes.
 func (n *node) drain(ctx context.Context) error {
 	n.draining.Store(true)
-	return errors.Join(n.server.Drain(ctx), n.close())
+	err := n.server.Drain(ctx)
+	if n.left.Load() {
+		n.leave()
+	}
+	return errors.Join(err, n.close())
 }
 
 // close stops all parts in reverse and waits for them.

@@ -68,7 +68,8 @@ type Core struct {
 	begun    bool // synced was told
 
 	waits       []wait
-	recheck     bool // what confirmed own records changed
+	sent        []mark // see noteSent
+	recheck     bool   // what confirmed own records changed
 	raisedAt    Time
 	raised      bool // raisedAt is set
 	truncatedAt Time

@@ -163,6 +163,7 @@ func (c *Core) issue(e Issued) {
 		}
 	}
 	c.changed(c.own)
+	c.noteSent()
 	for _, p := range c.inOrder() {
 		if p.accepted {
 			c.do(Send{p.conn, Records{e.Records}})

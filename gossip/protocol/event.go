@@ -154,6 +154,13 @@ type (
 		Confirmation
 	}
 
+	// Delayed says that a peer has logged a record of this node, so long after it
+	// was sent.
+	Delayed struct {
+		Peer NodeID
+		By   Time
+	}
+
 	// Truncate lets go of records that every member has.
 	Truncate struct {
 		EpochID
@@ -193,6 +200,7 @@ func (Serve) effect()    {}
 func (Raise) effect()    {}
 func (Synced) effect()   {}
 func (Reached) effect()  {}
+func (Delayed) effect()  {}
 func (Truncate) effect() {}
 func (Save) effect()     {}
 func (Issue) effect()    {}

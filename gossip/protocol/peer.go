@@ -42,6 +42,8 @@ type known struct {
 	entered   bool
 	admission *goal // what it had when it first showed this node's entry
 	admits    bool
+	timed     uint64 // up to this record of this node, delays were told
+	delay     Time   // of the newest of them
 }
 
 // A goal is what has to be reached.

@@ -77,6 +77,7 @@ func (c *Core) state(p *peer, s State) {
 		c.look(e)
 		c.recheck = c.recheck || e == c.own
 	}
+	c.noteConfirmed(p.hello.Node, k)
 	for _, m := range s.Members {
 		c.unite(m)
 	}

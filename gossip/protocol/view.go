@@ -9,7 +9,7 @@ type MemberView struct {
 	Heard  bool   // it answers
 	Synced bool   // it said last that it has entered, and this node reached it
 	Lag    uint64 // records that it has not logged of what this node has
-	Delay  Time   // how long ago the moment is of which it was heard last
+	Delay  Time   // from when this node last sent it a record until it had logged that
 }
 
 // State names what the member is doing.
@@ -34,9 +34,7 @@ func (c *Core) View() []MemberView {
 		case k != nil:
 			v.Heard = k.heard > 0 && c.now-k.heard <= heardWithin
 			v.Synced = v.Heard && k.entered
-			if k.heard > 0 {
-				v.Delay = c.now - k.heard
-			}
+			v.Delay = k.delay
 			for id, e := range c.epochs {
 				for _, r := range e.logged.Minus(k.shown[id].Logged) {
 					v.Lag += r.To - r.From + 1
