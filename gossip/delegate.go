@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	mostQueued  = 4096 // messages
+	mostQueued  = 256  // messages; at a high rate streams carry the rest alone
 	longestSent = 1300 // bytes of a message together with the label, so that a packet holds it
 )
 
@@ -142,11 +142,11 @@ func (m *mesh) spread(r protocol.Record) {
 	if r.Change != nil || m.alone() {
 		return
 	}
-	m.queue.QueueBroadcast(message(appendMessage(nil, r, longestSent-len(m.node.opts.Label))))
-	if n := m.queue.NumQueued() - mostQueued; n > 0 {
-		m.dropped.Add(uint64(n))
-		m.queue.Prune(mostQueued)
+	if m.queue.NumQueued() >= mostQueued {
+		m.dropped.Add(1)
+		return
 	}
+	m.queue.QueueBroadcast(message(appendMessage(nil, r, longestSent-len(m.node.opts.Label))))
 }
 
 const metaVersion = 1

@@ -1,12 +1,14 @@
 package protocol
 
+import "slices"
+
 // An epoch is what the node knows of one epoch's records.
 type epoch struct {
 	EpochID
 	start, hard uint64 // of this node's journal, as in Mark
 	logged      Ranges // on disk here, or everything was raised in their place
 	have        Ranges // logged, or applied
-	excused     Ranges // nobody has them: everything was raised for them
+	excused     Ranges // nobody shows them: everything was raised for them
 	most        uint64 // the greatest sequence that anybody showed
 	marks       []mark // when it was which
 	pulling     pull
@@ -50,6 +52,21 @@ func (e *epoch) know(seq uint64, now Time) {
 		return
 	}
 	e.marks = append(e.marks, mark{seq, now})
+}
+
+// found notes that somebody has logged records, perhaps such as were given up.
+func (e *epoch) found(logged Ranges, now Time) {
+	if len(e.excused) == 0 {
+		return
+	}
+	left := e.excused.Minus(logged)
+	if slices.Equal(left, e.excused) {
+		return
+	}
+	e.excused = left
+	if len(e.marks) == 0 {
+		e.marks = append(e.marks, mark{e.most, now})
+	}
 }
 
 // since returns since when a sequence is known to exist, or longer.
@@ -128,6 +145,7 @@ func (c *Core) take(records []Record) {
 		e.know(r.ID.Seq, c.now)
 		if !e.have.Contains(r.ID.Seq) {
 			e.have.Add(r.ID.Seq, r.ID.Seq)
+			e.found(Ranges{{r.ID.Seq, r.ID.Seq}}, c.now)
 			fresh = append(fresh, r)
 		}
 		c.look(e)

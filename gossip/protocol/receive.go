@@ -74,6 +74,7 @@ func (c *Core) state(p *peer, s State) {
 		k.shown[m.EpochID] = m
 		e := c.epoch(m.EpochID)
 		e.know(m.Logged.Max(), c.now)
+		e.found(m.Logged, c.now)
 		c.look(e)
 		c.recheck = c.recheck || e == c.own
 	}

@@ -31,3 +31,52 @@ func TestWhatIsShownByAnotherWayIsPulled(t *testing.T) {
 		t.Error("a stranger's word of this node's own record makes it unsynced")
 	}
 }
+
+// givenUp returns a pair of which b knows of a record that nobody had for half a
+// minute.
+func givenUp(t *testing.T) (c *cluster, a, b *node, lost protocol.RecordID) {
+	c, a, b = pair(t)
+	lost = protocol.RecordID{EpochID: protocol.EpochID{Origin: 9, Epoch: 9}, Seq: 1}
+	b.step(protocol.Shown{ID: lost})
+	c.run(31 * second)
+	if _, ok := last[protocol.Raise](b); !ok || b.until <= c.now {
+		t.Fatalf("after 31 s everything raised: %t; synced until %d at %d", ok, b.until, c.now)
+	}
+	if upto := b.core.LoggedBy(a.self.Node, lost.EpochID); upto != lost.Seq {
+		t.Errorf("of what nobody has, the other one has all up to %d, want %d", upto, lost.Seq)
+	}
+	return c, a, b, lost
+}
+
+// What nobody had for half a minute is given up, but not for good: it may be on
+// the disk of a node that was away, and confirmed by it.
+func TestWhatWasGivenUpIsPulledWhenSomebodyHasIt(t *testing.T) {
+	c, _, b, lost := givenUp(t)
+	back := c.start(3, protocol.Config{Join: true, Alone: protocol.Forever, Marks: []protocol.Mark{
+		{EpochID: lost.EpochID, Start: 1, Logged: protocol.Ranges{{From: 1, To: 1}}}}})
+	back.journal[lost] = invalidation(lost, "web")
+	c.connect(back, b)
+	c.run(200 * millisecond)
+	if b.journal[lost].Raw == nil {
+		t.Error("it is not asked for")
+	}
+	if b.until <= c.now {
+		t.Error("not synced")
+	}
+}
+
+// Once a record that was given up comes, a peer that shows none of it lacks it.
+func TestWhatWasGivenUpAndCameIsLackedByOthers(t *testing.T) {
+	c, a, b, lost := givenUp(t)
+	late := c.start(9, protocol.Config{Self: protocol.Hello{Epoch: 9}, Join: true, Alone: protocol.Forever})
+	c.connect(late, b)
+	c.run(0)
+	late.write(invalidation(lost, "web"))
+	c.run(0)
+	if b.journal[lost].Raw == nil {
+		t.Fatal("it has not come")
+	}
+	if upto := b.core.LoggedBy(a.self.Node, lost.EpochID); upto != 0 {
+		t.Errorf("the other one, which lacks it, has all up to %d", upto)
+	}
+}

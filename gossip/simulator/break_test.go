@@ -18,6 +18,7 @@ func TestDeliberateBreaksAreCaught(t *testing.T) {
 		{"an invalidation is applied after the insert", BreakApplyAfterInsert},
 		{"an epoch is used again", BreakReuseEpoch},
 		{"a generation is ignored", BreakIgnoreGeneration},
+		{"a peer's record is not checked", BreakCopyUnchecked},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

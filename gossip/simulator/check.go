@@ -44,14 +44,15 @@ func (s *sim) invalidate(n *node, name string, level protocol.Level) {
 		level = protocol.LevelQuorum
 	}
 	a := &ack{name: name, version: s.registry[name], level: level, origin: n, disk: n.disk}
-	r := &protocol.Record{Raw: encode(name, s.chance(20))}
+	r := &protocol.Record{Raw: invalidation(name, s.chance(20))}
 	n.issue(r, func() {
 		a.id = r.ID
 		if level == 0 {
 			s.acknowledged(a)
 			return
 		}
-		token := a.id.Seq
+		s.tokens++
+		token := s.tokens
 		n.confirms[token] = a
 		n.step(protocol.Await{Token: token, ID: a.id, Level: level})
 	})
@@ -74,7 +75,7 @@ func (n *node) reached(e protocol.Reached) {
 		s.violated("%s calls %s confirmed by all, with %v pending", n.name, a.id, e.Pending)
 	}
 	for _, o := range s.nodes {
-		if slices.Contains(e.Confirmed, o.disk.id) && !o.gone && s.Break == BreakNothing && s.Faults&(Copies|Restores) == 0 && !o.onDisk(a.id) {
+		if slices.Contains(e.Confirmed, o.disk.id) && !o.gone && s.Break == BreakNothing && s.Faults&(Copies|Restores|FreshDirs) == 0 && !o.onDisk(a.id) {
 			s.violated("%s says that %s confirmed %s, but it is not on its disk", n.name, o.name, a.id)
 		}
 	}
@@ -126,18 +127,27 @@ func (s *sim) trusted(n *node) bool {
 
 // check holds a fresh answer, to a read that began at a time, against what was
 // acknowledged by then.
-func (s *sim) check(n *node, name string, version int, began protocol.Time) {
-	if !s.trusted(n) {
-		return
+func (s *sim) check(n *node, name string, e entry, began protocol.Time) {
+	trusted := s.trusted(n)
+	if trusted {
+		s.result.Reads++
 	}
-	s.result.Reads++
 	for _, a := range s.acks {
-		if a.name != name || a.version <= version || a.at == 0 {
+		if a.name != name {
 			continue
 		}
-		if a.level == protocol.LevelAll && a.at < began || a.level == protocol.LevelQuorum && a.at+bound < began {
+		older := !e.applied.had(a.id, e.fetched)
+		if older && n.cache.applied.really(a.id, n.cache.position) {
+			s.violated("%s has applied %s and answers %s, which was fetched without", n.name, a.id, name)
+			return
+		}
+		due := a.at != 0 && (a.level == protocol.LevelAll && a.at < began || a.level == protocol.LevelQuorum && a.at+bound < began)
+		if !due || !trusted {
+			continue
+		}
+		if older || a.version > e.version && !e.old {
 			s.violated("%s, synced, answers %s of version %d; version %d was acknowledged by %s at %.4f s, level %d",
-				n.name, name, version, a.version, a.id, float64(a.at)/1e9, a.level)
+				n.name, name, e.version, a.version, a.id, float64(a.at)/1e9, a.level)
 			return
 		}
 	}
@@ -177,6 +187,7 @@ func (s *sim) everyoneHas(a *ack) bool {
 
 // checkHealed checks that in the end all are synced and nothing is lost.
 func (s *sim) checkHealed() {
+	s.checkBytes()
 	for _, n := range s.nodes {
 		if n.gone {
 			continue

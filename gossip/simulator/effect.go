@@ -39,7 +39,7 @@ func (n *node) effect(e protocol.Effect) {
 		n.truncate(e)
 	case protocol.Save:
 		n.known = e.Members
-		n.fsync(&batch{write: func(d *disk) { d.members = e.Members }, done: func() {}})
+		n.fsync(&batch{life: n.life, write: func(d *disk) { d.members = e.Members }, done: func() {}})
 	case protocol.Issue:
 		change := e.Change
 		s.trace("%s issues %+v", n.name, change)
@@ -62,7 +62,7 @@ func (n *node) hint(r protocol.Record) {
 	if n.paused || r.Change != nil || n.core.Has(r.ID) {
 		return
 	}
-	n.cache.invalidate(r)
+	n.cache.hint(r)
 	n.step(protocol.Shown{ID: r.ID})
 }
 
@@ -80,6 +80,7 @@ func (n *node) log(e protocol.Log) {
 		n.known = e.Members
 	}
 	n.fsync(&batch{
+		life: n.life,
 		write: func(d *disk) {
 			for _, r := range e.Records {
 				d.put(r, n.s.Faults.journalCap())
@@ -88,7 +89,21 @@ func (n *node) log(e protocol.Log) {
 				d.members = e.Members
 			}
 		},
-		done: func() { n.step(protocol.Logged{Records: ids}) },
+		done: func() { n.logged(ids) },
+	})
+}
+
+// logged tells the core what is on disk, seconds later if the disk stalls.
+func (n *node) logged(ids []protocol.RecordID) {
+	if n.s.now >= n.stalled {
+		n.step(protocol.Logged{Records: ids})
+		return
+	}
+	life := n.life
+	n.s.after(n.stalled-n.s.now+n.s.upTo(protocol.Second), func() {
+		if n.up && n.life == life {
+			n.step(protocol.Logged{Records: ids})
+		}
 	})
 }
 
@@ -96,14 +111,17 @@ func (n *node) log(e protocol.Log) {
 func (n *node) issue(r *protocol.Record, done func()) {
 	n.seq++
 	r.ID = protocol.RecordID{EpochID: protocol.EpochID{Origin: n.disk.id, Epoch: n.epoch}, Seq: n.seq}
+	n.encode(r)
 	issued := *r
 	n.apply(issued)
-	if n.dead {
+	write := func(d *disk) { d.put(issued, n.s.Faults.journalCap()) }
+	if n.dead || n.s.now < n.stalled { // its caller is told that it may be lost
 		n.step(protocol.Issued{Records: []protocol.Record{issued}})
+		n.fsync(&batch{life: n.life, write: write, done: func() { n.logged([]protocol.RecordID{issued.ID}) }})
 		return
 	}
 	n.fsync(&batch{
-		write: func(d *disk) { d.put(issued, n.s.Faults.journalCap()) },
+		write: write,
 		done: func() {
 			n.step(protocol.Issued{Records: []protocol.Record{issued}, Durable: true})
 			if done != nil {
@@ -134,14 +152,12 @@ func (n *node) serve(e protocol.Serve) {
 func (n *node) raise(e protocol.Raise) {
 	n.s.result.Faults["raised all"]++
 	n.s.trace("%s raises everything for %v", n.name, e.Adopt)
-	n.cache.raiseAll(e.Mode)
-	for _, a := range e.Adopt {
-		n.covered[a.EpochID] = max(n.covered[a.EpochID], a.Upto)
-	}
+	n.cache.raiseAll(e.Adopt)
 	for _, a := range n.s.acks { // what is fetched from now on is newer than they
-		n.applied[a.id] = true
+		n.cache.applied.instead[a.id] = n.cache.position
 	}
 	n.fsync(&batch{
+		life: n.life,
 		write: func(d *disk) {
 			for _, a := range e.Adopt {
 				k := d.epochOf(a.EpochID)
@@ -155,6 +171,7 @@ func (n *node) raise(e protocol.Raise) {
 
 func (n *node) truncate(e protocol.Truncate) {
 	n.fsync(&batch{
+		life:  n.life,
 		write: func(d *disk) { d.epochOf(e.EpochID).drop(e.Below) },
 		done: func() {
 			k := n.disk.epochOf(e.EpochID)
@@ -168,6 +185,10 @@ func (n *node) renew(e protocol.Renew) {
 	s := n.s
 	s.trace("%s begins anew, identity %t: %s", n.name, e.Identity, e.Reason)
 	s.result.Faults["renewed"]++
+	if s.Faults&FreshDirs != 0 && !n.dead && s.chance(50) {
+		n.renewRunning(e.Identity)
+		return
+	}
 	s.kill(n)
 	if e.Identity {
 		old := n.disk
@@ -179,15 +200,15 @@ func (n *node) renew(e protocol.Renew) {
 
 // apply makes a record known to the cache.
 func (n *node) apply(r protocol.Record) {
-	n.applied[r.ID] = true
 	if r.Change == nil {
-		n.cache.invalidate(r)
+		n.cache.hint(r)
 	}
+	n.cache.applied.note(r.ID, n.cache.position)
 }
 
 // has reports whether the node has a record, or something in its place.
 func (n *node) has(id protocol.RecordID) bool {
-	return n.applied[id] || id.Seq <= n.covered[id.EpochID]
+	return n.cache.applied.had(id, n.cache.position)
 }
 
 func (n *node) members() []protocol.NodeID { return stayed(n.known) }

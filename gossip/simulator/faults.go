@@ -1,7 +1,7 @@
 package simulator
 
 import (
-	"slices"
+	"math/bits"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
 )
@@ -23,16 +23,25 @@ const (
 	Joins
 	Leaves
 	Forgets
-	Copies   // a data directory is copied and used twice
-	Restores // a data directory is set back
-	Clocks   // clocks run at changing rates
+	Copies      // a data directory is copied and used twice
+	Restores    // a data directory is set back
+	Clocks      // clocks run at changing rates
+	FreshDirs   // the directory of a running node dies, and another takes its place
+	StalledLogs // what is on disk is known to be there only seconds later
+	OldAnswers  // the registry answers as it was before a change
+	Versions    // some nodes are older, and some records have parts that they do not know
+	PeerCopies  // nodes ask each other for records
 
 	allKinds = iota
 	All      = Faults(1<<allKinds - 1)
 )
 
 var faultNames = [allKinds]string{"kill", "pause", "partition", "one-way partition", "slow link", "loss", "slow disk", "dead disk",
-	"journal cap", "join", "leave", "forget", "copied directory", "restored directory", "clock rate"}
+	"journal cap", "join", "leave", "forget", "copied directory", "restored directory", "clock rate",
+	"fresh directory", "stalled log", "old answers", "mixed versions", "copy from a peer"}
+
+// standing are kinds that hold all the time.
+const standing = Caps | Versions | PeerCopies
 
 // Each calls yield for every kind of the set, with its name.
 func (f Faults) Each(yield func(kind Faults, name string)) {
@@ -60,7 +69,7 @@ func (s *sim) trouble() {
 	s.after(100*protocol.Millisecond+s.upTo(1500*protocol.Millisecond), s.trouble)
 	var kinds []Faults
 	s.Faults.Each(func(kind Faults, _ string) {
-		if kind != Caps {
+		if kind&standing == 0 {
 			kinds = append(kinds, kind)
 		}
 	})
@@ -69,17 +78,12 @@ func (s *sim) trouble() {
 	}
 	kind := kinds[s.rng.IntN(len(kinds))]
 	if s.fault(kind) {
-		s.result.Faults[faultNames[slices.Index(bits(), kind)]]++
+		s.result.Faults[faultNames[index(kind)]]++
 	}
 }
 
-func bits() []Faults {
-	list := make([]Faults, allKinds)
-	for i := range list {
-		list[i] = 1 << i
-	}
-	return list
-}
+// index returns a kind's place in the table.
+func index(kind Faults) int { return bits.TrailingZeros32(uint32(kind)) }
 
 // fault makes one fault; false if there is nobody to make it with.
 func (s *sim) fault(kind Faults) bool {
@@ -96,6 +100,12 @@ func (s *sim) fault(kind Faults) bool {
 		return s.hamper(kind == Loss, length)
 	case SlowDisks, DeadDisks:
 		return s.spoil(n, kind == DeadDisks, length)
+	case FreshDirs:
+		return s.replaceDirectory(n, length)
+	case StalledLogs:
+		return s.stall(n, length)
+	case OldAnswers:
+		s.oldUntil = max(s.oldUntil, s.now+length)
 	case Joins:
 		if len(s.nodes) >= mostNodes {
 			return false
@@ -263,6 +273,10 @@ func (s *sim) exchange(n *node) {
 	if !n.dead {
 		return
 	}
+	if n.fresh {
+		n.whenAwake(n.takeFresh)
+		return
+	}
 	s.kill(n)
 	n.disk = newDisk(protocol.NodeID(s.rng.Uint64()))
 	s.boot(n)
@@ -278,7 +292,7 @@ func (s *sim) calmDown() {
 	for _, n := range s.nodes {
 		s.exchange(n)
 		s.resume(n)
-		n.slow = 0
+		n.slow, n.stalled = 0, 0
 		s.boot(n)
 	}
 	for _, a := range s.nodes {

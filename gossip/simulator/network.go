@@ -70,6 +70,7 @@ func (s *sim) delay(from, to *node) protocol.Time {
 // send has a frame arrive at the other end, in order.
 func (s *sim) send(a *stream, f protocol.Frame) {
 	b := a.peer
+	f = s.coded(f)
 	arrive := func() {
 		if n := b.from; n.up && n.life == b.life && !b.closed && !a.lost {
 			n.step(protocol.Received{Conn: b.number, Frame: f})

@@ -106,12 +106,17 @@ type node struct {
 	name   string
 	disk   *disk
 	dead   bool // its disk
+	fresh  bool // another directory takes the place of the one that died
 	slow   protocol.Time
 
+	stalled protocol.Time // until then it is not told what is on disk
+	older   bool          // its program
+
 	up, paused bool
-	held       []func() // what comes while it is paused
-	doomed     bool     // killed after its next fsync
-	life       int
+	held       []func()      // what comes while it is paused
+	doomed     bool          // killed after its next fsync
+	process    int           // counts starts
+	life       int           // counts cores
 	gone       bool          // left or forgotten for good
 	twin       protocol.Time // when another last ran on a copy of its disk
 	epoch      uint64
@@ -125,20 +130,20 @@ type node struct {
 	known      []protocol.Member
 	confirms   map[uint64]*ack // by token
 	cache      cache
-	applied    map[protocol.RecordID]bool
-	covered    map[protocol.EpochID]uint64 // everything was raised for what is up to here
 }
 
 // A batch is one fsync.
 type batch struct {
 	write func(d *disk)
 	done  func()
+	life  int // that done is for; 0: any of the process
 }
 
 func (s *sim) addNode() *node {
 	n := &node{s: s, number: len(s.nodes), name: fmt.Sprintf("edge-%d", len(s.nodes)+1),
 		rate: 1 + (s.rng.Float64()-0.5)/50, offset: s.upTo(1000 * protocol.Second)}
 	n.disk = newDisk(protocol.NodeID(s.rng.Uint64()))
+	n.older = s.Faults&Versions != 0 && s.chance(50)
 	s.nodes = append(s.nodes, n)
 	return n
 }
@@ -147,7 +152,11 @@ func (s *sim) addNode() *node {
 func (n *node) clock() protocol.Time { return n.offset + protocol.Time(float64(n.s.now)*n.rate) }
 
 func (n *node) hello() protocol.Hello {
-	return protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: n.disk.id, Epoch: n.epoch, Name: n.name, Address: fmt.Sprint(n.number)}
+	h := protocol.Hello{Major: protocol.Major, Node: n.disk.id, Epoch: n.epoch, Name: n.name, Address: fmt.Sprint(n.number)}
+	if !n.older {
+		h.Minor, h.Gossip, h.Zone, h.Version = protocol.Minor, h.Address, "eu-1a", "1.2.3"
+	}
+	return h
 }
 
 // boot starts the process.
@@ -155,8 +164,8 @@ func (s *sim) boot(n *node) {
 	if n.up || n.gone {
 		return
 	}
-	n.up, n.paused, n.held, n.dead = true, false, nil, false
-	n.life++
+	n.up, n.paused, n.held, n.dead, n.fresh = true, false, nil, false, false
+	n.process++
 	n.epoch, n.seq = s.rng.Uint64(), 0
 	if s.Break == BreakReuseEpoch && n.disk.epoch != 0 {
 		n.epoch = n.disk.epoch
@@ -164,37 +173,38 @@ func (s *sim) boot(n *node) {
 			n.seq = max(n.seq, seq)
 		}
 	}
-	n.disk.epoch = n.epoch
-	n.streams, n.pending, n.synced = map[protocol.Conn]*stream{}, nil, 0
-	n.confirms = map[uint64]*ack{}
+	n.pending, n.confirms = nil, map[uint64]*ack{}
 	n.cache = newCache()
-	n.applied, n.covered = map[protocol.RecordID]bool{}, map[protocol.EpochID]uint64{}
-	for id, k := range n.disk.epochs {
-		n.covered[id] = k.start - 1
-		for seq := range k.records {
-			n.applied[protocol.RecordID{EpochID: id, Seq: seq}] = true
-		}
-	}
-	n.known = n.disk.members
-	n.core = protocol.New(n.clock(), protocol.Config{Self: n.hello(), Join: true, Alone: 3600 * protocol.Second,
-		Marks: n.disk.marks(), Members: slices.Clone(n.disk.members)})
-	s.trace("%s up, id %s, epoch %x", n.name, n.disk.id, n.epoch)
-	life := n.life
+	n.cache.applied.start(n.disk)
+	n.begin()
+	process := n.process
 	var tick, redial func()
 	tick = func() {
-		if n.up && n.life == life {
+		if n.up && n.process == process {
 			n.step(protocol.Tick{})
 			s.after(10*protocol.Millisecond+s.upTo(10*protocol.Millisecond), tick)
 		}
 	}
 	redial = func() {
-		if n.up && n.life == life {
+		if n.up && n.process == process {
 			n.redial()
 			s.after(250*protocol.Millisecond, redial)
 		}
 	}
 	tick()
 	s.after(s.upTo(50*protocol.Millisecond), redial)
+}
+
+// begin makes the core of a new life from what the disk has.
+func (n *node) begin() {
+	n.life++
+	n.disk.epoch = n.epoch
+	n.streams, n.synced = map[protocol.Conn]*stream{}, 0
+	n.cache.before(n.disk)
+	n.known = n.disk.members
+	n.core = protocol.New(n.clock(), protocol.Config{Self: n.hello(), Join: true, Alone: 3600 * protocol.Second,
+		Marks: n.disk.marks(), Members: slices.Clone(n.disk.members)})
+	n.s.trace("%s up, id %s, epoch %x", n.name, n.disk.id, n.epoch)
 }
 
 // redial connects to every member, and to every node there is, that no stream
@@ -280,7 +290,7 @@ func (s *sim) kill(n *node) {
 
 // fsync has a batch reach the disk in a while, after those before it.
 func (n *node) fsync(b *batch) {
-	s, life := n.s, n.life
+	s, process := n.s, n.process
 	n.pending = append(n.pending, b)
 	if s.Break == BreakSkipFsync {
 		n.fsynced(b)
@@ -289,30 +299,34 @@ func (n *node) fsync(b *batch) {
 		return
 	}
 	s.after(300*protocol.Millisecond/1000+s.upTo(2*protocol.Millisecond)+n.slow, func() {
-		if !n.up || n.life != life || n.dead {
-			return
-		}
-		for i, p := range n.pending {
-			p.write(n.disk)
-			if s.Break != BreakSkipFsync {
-				s.after(0, func() {
-					if n.up && n.life == life {
-						n.fsynced(p)
-					}
-				})
-			}
-			if p == b {
-				n.pending = n.pending[i+1:]
-				return
-			}
+		if n.up && n.process == process && !n.dead {
+			n.flush(slices.Index(n.pending, b) + 1)
 		}
 	})
+}
+
+// flush has the first batches reach the disk.
+func (n *node) flush(count int) {
+	s, process := n.s, n.process
+	for _, b := range n.pending[:count] {
+		b.write(n.disk)
+		if s.Break != BreakSkipFsync {
+			s.after(0, func() {
+				if n.up && n.process == process {
+					n.fsynced(b)
+				}
+			})
+		}
+	}
+	n.pending = n.pending[count:]
 }
 
 // fsynced tells that a batch is on disk. A doomed node gets no further.
 func (n *node) fsynced(b *batch) {
 	doomed := n.doomed
-	b.done()
+	if b.life == 0 || b.life == n.life {
+		b.done()
+	}
 	if doomed {
 		n.s.kill(n)
 	}

@@ -29,6 +29,7 @@ const (
 	BreakApplyAfterInsert       // a fill is stored though an invalidation came while it was fetched
 	BreakReuseEpoch             // a restart goes on in the epoch before
 	BreakIgnoreGeneration       // a hit is not held against what was invalidated
+	BreakCopyUnchecked          // a peer's record is taken for fetched here and now
 )
 
 // A Result tells what a run did.
@@ -54,7 +55,11 @@ type sim struct {
 	conns    uint64
 	registry map[string]int // the present version of each name
 	acks     []*ack
-	calm     bool // no faults any more
+	tokens   uint64
+	written  map[protocol.RecordID][]byte // the bytes of each record, as issued
+	frames   uint64
+	oldUntil protocol.Time // the registry may answer old until then
+	calm     bool          // no faults any more
 	result   Result
 }
 
@@ -110,7 +115,7 @@ const healLength = 45 * protocol.Second
 // Run simulates until everything is checked, or something is violated.
 func Run(o Options) Result {
 	s := &sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x65646765)), now: protocol.Second,
-		links: map[[2]int]*link{}, registry: map[string]int{},
+		links: map[[2]int]*link{}, registry: map[string]int{}, written: map[protocol.RecordID][]byte{},
 		result: Result{Faults: map[string]int{}, Acked: map[string]int{}}}
 	for range o.Nodes {
 		s.addNode()
