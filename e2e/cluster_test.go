@@ -21,15 +21,15 @@ type confirmation struct {
 // startCluster runs nodes that find each other by addresses of the first two.
 func startCluster(t *testing.T, l *ledger, n int) []*node {
 	t.Helper()
-	ports := freePorts(t, 3*n)
+	ports := freePorts(t, 4*n)
 	join := fmt.Sprintf(`["127.0.0.1:%s", "127.0.0.1:%s"]`, ports[0], ports[1])
 	var all []*node
 	for i := range n {
 		all = append(all, launch(t, program, configure(t, fmt.Sprintf(`node: {name: edge-%d}
 http: {listen: "127.0.0.1:%s", drain: 0s}
 admin: {listen: "127.0.0.1:%s"}
-gossip: {peer_listen: "127.0.0.1:%s", join: %s}
-`, i+1, ports[n+i], ports[2*n+i], ports[i], join)+strings.SplitN(l.ledgers(), "admin: {listen: \"127.0.0.1:0\"}\n", 2)[1])))
+gossip: {peer_listen: "127.0.0.1:%s", listen: "127.0.0.1:%s", join: %s}
+`, i+1, ports[n+i], ports[2*n+i], ports[i], ports[3*n+i], join)+strings.SplitN(l.ledgers(), "admin: {listen: \"127.0.0.1:0\"}\n", 2)[1])))
 	}
 	for _, n := range all {
 		n.serves()
