@@ -112,6 +112,9 @@ func (n *Node) Degraded() []string {
 	if !n.Synced() {
 		list = append(list, "unsynced")
 	}
+	if lonely := n.lonely(); lonely != "" {
+		list = append(list, lonely)
+	}
 	ctx, cancel := context.WithTimeout(n.ctx, time.Second)
 	defer cancel()
 	for _, m := range n.Members(ctx) {

@@ -32,6 +32,7 @@ type Node struct {
 	synced    atomic.Int64 // until when, in the core's time; see Synced
 	members   atomic.Pointer[[]protocol.Member]
 	delays    delays
+	unreached unreached
 	owners    atomic.Pointer[[]protocol.NodeID] // see noteOwners
 	left      chan bool
 	isolated  atomic.Bool // it talks to nobody

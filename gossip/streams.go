@@ -176,8 +176,11 @@ const mostDials = 4
 func (n *Node) dial(ctx context.Context, address string) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	if err := n.transport.Dial(ctx, address); err != nil && ctx.Err() == nil {
-		n.log.Debug("gossip: peer not reached", "address", address, "err", err)
+	switch err := n.transport.Dial(ctx, address); {
+	case err == nil:
+		n.reached(address)
+	case context.Cause(ctx) != context.Canceled: // another attempt succeeded
+		n.failed(address, err)
 	}
 }
 

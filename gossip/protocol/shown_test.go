@@ -80,3 +80,22 @@ func TestWhatWasGivenUpAndCameIsLackedByOthers(t *testing.T) {
 		t.Errorf("the other one, which lacks it, has all up to %d", upto)
 	}
 }
+
+// A journal at its cap lets go of holes as well. Who begins anew with it in a
+// running process has entries from before.
+func TestWhatTheJournalLetGoOfIsRaisedByWhoBeginsAnew(t *testing.T) {
+	other := protocol.EpochID{Origin: 9, Epoch: 9}
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{Marks: []protocol.Mark{
+		{EpochID: other, Start: 3, Hard: 2, Logged: protocol.Ranges{{From: 1, To: 4}, {From: 6, To: 9}}}}})
+	for start, want := range map[uint64]protocol.Mode{3: 0, 5: 0, 6: protocol.ModeVerify, 8: protocol.ModeVerify} {
+		marks := []protocol.Mark{{EpochID: other, Start: start, Hard: 4, Logged: protocol.Ranges{{From: 1, To: 9}}}}
+		if r, ok := a.core.Instead(marks); ok != (want > 0) || r.Mode != want || ok && r.Adopt[0].Upto != start-1 {
+			t.Errorf("start %d: %t, %+v; want mode %d", start, ok, r, want)
+		}
+	}
+	marks := []protocol.Mark{{EpochID: other, Start: 8, Hard: 5, Logged: protocol.Ranges{{From: 1, To: 9}}}}
+	if r, _ := a.core.Instead(marks); r.Mode != protocol.ModeHard {
+		t.Errorf("mode %d although what it never had may be hard", r.Mode)
+	}
+}

@@ -90,3 +90,25 @@ func (c *Core) LoggedBy(id NodeID, of EpochID) uint64 {
 	}
 	return k.shown[of].Logged.Missing(excused, 1<<62).From - 1
 }
+
+// Instead returns what a node that begins anew in a running process, with these
+// marks of its journal, has to raise: everything, if this core never had some of
+// what the journal let go of. A process that starts holds nothing to be raised.
+func (c *Core) Instead(marks []Mark) (r Raise, ok bool) {
+	for _, m := range marks {
+		var have Ranges
+		if e := c.epochs[m.EpochID]; e != nil {
+			have = e.have
+		}
+		missing := have.Missing(nil, m.Start-1)
+		if missing.From > missing.To {
+			continue
+		}
+		r.Adopt = append(r.Adopt, Adoption{EpochID: m.EpochID, Upto: m.Start - 1, Hard: m.Hard})
+		r.Mode = max(r.Mode, ModeVerify)
+		if m.Hard >= missing.From {
+			r.Mode = ModeHard
+		}
+	}
+	return r, len(r.Adopt) > 0
+}
