@@ -192,7 +192,7 @@ func (n *Node) begin() error {
 	n.unlogged = nil
 	n.born = n.hello()
 	n.core = protocol.New(n.now(), protocol.Config{Self: n.born, Join: len(n.opts.Join) > 0,
-		Alone: protocol.Time(n.opts.ReadyAfter), Marks: marks, Members: members})
+		Alone: protocol.Time(n.opts.ReadyAfter), Raise: protocol.Time(n.opts.RaiseEvery), Marks: marks, Members: members})
 	n.synced.Store(0)
 	n.owners.Store(nil)
 	n.note(members)

@@ -25,8 +25,9 @@ type Options struct {
 	SecretFile string            `yaml:"secret_file"` // keys, one a line, the one in use first
 	TLS        TLS               `yaml:"tls"`
 	Unsynced   registry.Unsynced `yaml:"unsynced"`
-	Forget     time.Duration     `yaml:"forget"`   // a member silent for so long is forgotten; 0: only by hand
-	Insecure   bool              `yaml:"insecure"` // allow peers off loopback without a secret and TLS
+	Forget     time.Duration     `yaml:"forget"`      // a member silent for so long is forgotten; 0: only by hand
+	RaiseEvery time.Duration     `yaml:"raise_every"` // in place of invalidations that are gone everything is invalidated, at most so often
+	Insecure   bool              `yaml:"insecure"`    // allow peers off loopback without a secret and TLS
 
 	Name       string        `yaml:"-"` // of this node
 	Zone       string        `yaml:"-"`
@@ -72,7 +73,7 @@ type Local interface {
 
 // Defaults returns the default configuration.
 func Defaults() Options {
-	return Options{Unsynced: registry.UnsyncedServeStale, Forget: 72 * time.Hour}
+	return Options{Unsynced: registry.UnsyncedServeStale, Forget: 72 * time.Hour, RaiseEvery: time.Second}
 }
 
 // WithListeners returns o with the listeners that it does not name. On the
@@ -93,6 +94,8 @@ func (o Options) WithListeners() Options {
 
 // leastForget is more than a node needs to restart.
 const leastForget = 10 * time.Second
+
+const leastRaise = 100 * time.Millisecond
 
 // Validate returns all mistakes in the tagged fields at once, each beginning
 // with its key.
@@ -127,6 +130,9 @@ func (o Options) Validate() error {
 	case registry.UnsyncedServeStale, registry.UnsyncedRevalidate, registry.UnsyncedRefuse:
 	default:
 		bad("unsynced: %q: serve-stale, revalidate or refuse expected", o.Unsynced)
+	}
+	if o.RaiseEvery != 0 && (o.RaiseEvery < leastRaise || o.RaiseEvery > time.Minute) {
+		bad("raise_every: %s: %s to 1m expected", o.RaiseEvery, leastRaise)
 	}
 	if o.Forget != 0 && o.Forget < leastForget {
 		bad("forget: %s: 0 or at least %s expected", o.Forget, leastForget)

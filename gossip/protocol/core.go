@@ -23,7 +23,6 @@ const (
 	holeAllowed = Second            // then the node is unsynced
 	goneAfter   = Second            // everything is raised for what was truncated
 	lostAfter   = 30 * Second       // likewise for what nobody has
-	raiseEvery  = Second            // at most
 
 	truncateEvery = 10 * Second
 	truncateLeast = 1024 // records
@@ -37,6 +36,7 @@ type Config struct {
 	Self    Hello
 	Join    bool     // there are addresses to ask for a cluster
 	Alone   Time     // with Join, begin alone after this
+	Raise   Time     // everything is raised at most once in this time; 0: a second
 	Marks   []Mark   // of its journal
 	Members []Member // as last saved
 }
@@ -87,6 +87,9 @@ func New(now Time, config Config) *Core {
 		e.logged, e.have = m.Logged.Clone(), m.Logged.Clone()
 		e.know(m.Logged.Max(), now)
 		c.look(e)
+	}
+	if c.config.Raise == 0 {
+		c.config.Raise = Second
 	}
 	c.own = c.epoch(EpochID{config.Self.Node, config.Self.Epoch})
 	c.issued = c.own.logged.Max()

@@ -27,7 +27,7 @@ func (c *Core) fillHoles() {
 		}
 		upto, hard, heard := c.truncatedAbove(e, hole)
 		switch {
-		case !heard || c.raised && c.now-c.raisedAt < raiseEvery:
+		case !heard || c.raised && c.now-c.raisedAt < c.config.Raise:
 		case upto > 0 && age >= goneAfter:
 			raise.Adopt = append(raise.Adopt, Adoption{EpochID: e.EpochID, Upto: upto, Hard: hard})
 			if hard >= hole.From {
