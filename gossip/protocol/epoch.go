@@ -124,12 +124,11 @@ func (c *Core) learn(id RecordID) {
 	c.look(e)
 }
 
-// take applies records that are new.
-func (c *Core) take(records []Record) {
+// take applies records that are new, and returns them.
+func (c *Core) take(records []Record) (fresh []Record) {
 	if c.leave.frozen() {
-		return
+		return nil
 	}
-	var fresh []Record
 	for _, r := range records {
 		if r.ID.Seq == 0 {
 			continue
@@ -137,7 +136,7 @@ func (c *Core) take(records []Record) {
 		if r.ID.EpochID == c.own.EpochID {
 			if r.ID.Seq > c.issued {
 				c.renew(false, ReasonRestored) // a machine that was copied, or set back
-				return
+				return nil
 			}
 			continue
 		}
@@ -151,7 +150,7 @@ func (c *Core) take(records []Record) {
 		c.look(e)
 	}
 	if len(fresh) == 0 {
-		return
+		return nil
 	}
 	for _, r := range fresh {
 		if r.Change != nil {
@@ -160,6 +159,7 @@ func (c *Core) take(records []Record) {
 	}
 	c.do(Log{Records: fresh, Members: c.unsaved()})
 	c.advance()
+	return fresh
 }
 
 // issue sends records of this node.
@@ -182,11 +182,7 @@ func (c *Core) issue(e Issued) {
 	}
 	c.changed(c.own)
 	c.noteSent()
-	for _, p := range c.inOrder() {
-		if p.accepted {
-			c.do(Send{p.conn, Records{e.Records}})
-		}
-	}
+	c.spread(e.Records)
 	for _, r := range e.Records {
 		c.do(Gossip{r})
 	}

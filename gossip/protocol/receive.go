@@ -26,7 +26,7 @@ func (c *Core) receive(p *peer, f Frame) {
 	case State:
 		c.state(p, f)
 	case Records:
-		c.take(f.Records)
+		c.forward(c.take(f.Records), p)
 	case Pull:
 		if f.From == 0 || f.To < f.From {
 			c.close(p, ReasonProtocol)
