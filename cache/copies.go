@@ -30,7 +30,7 @@ func (c *Cache) Copy(a registry.Ask) (cp registry.Copy, ok bool) {
 	}
 	cp.Entry = registry.Entry{Key: e.key, Record: e.rec, Mode: e.mode(), Empties: empties(e)}
 	cp.Age = age
-	cp.Fresh = st == stateFresh && e.provisional == 0
+	cp.Fresh, cp.Provisional = st == stateFresh, e.provisional > 0
 	return cp, true
 }
 
@@ -127,7 +127,8 @@ var errForeign = errors.New("a peer sent what is of another registry or kind")
 // replyOf returns a copy as what the registry said when it was confirmed.
 func (c *Cache) replyOf(u *upstream, cp registry.Copy) reply {
 	now := c.now()
-	r := reply{copied: true, rec: cp.Record, absent: cp.Record == nil, mode: cp.Mode, asked: now - cp.Age, received: now}
+	r := reply{copied: true, rec: cp.Record, absent: cp.Record == nil, mode: cp.Mode, provisional: cp.Provisional,
+		asked: now - cp.Age, received: now}
 	switch {
 	case cp.Record == nil:
 	case cp.Record.Key != cp.Key || cp.Record.Kind != u.Kind:

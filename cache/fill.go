@@ -128,6 +128,8 @@ type reply struct {
 	searched bool          // the disk has nothing of the key
 	copied   bool          // a peer said what the registry had said, when it was asked
 	mode     registry.Mode // of copied: what covers it there
+
+	provisional bool // of copied: the registry is asked again soon
 }
 
 // identify makes the record the key's and hashes it, which takes time: it is

@@ -124,10 +124,13 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	case r.copied && held != nil && held.known() && held.mode() == registry.ModeNone && held.base() >= n.confirmed:
 		out.entry, out.result = held, "kept"
 		return out
-	case held != nil && held.rec != nil && c.compareHeld(u, n, held, r.received):
+	case held != nil && held.rec != nil && c.compareHeld(u, n, held, &r):
 		return c.keepNewer(held, out, r.received)
 	case rec.Wishes.NoStore && u.Overrides.TTL == nil:
 		return out
+	}
+	if r.provisional {
+		n.onProbation(0)
 	}
 	c.replace(held, n)
 	out.stored = true
@@ -153,14 +156,17 @@ var provisionalPauses = [...]time.Duration{time.Second, 2 * time.Second, 4 * tim
 // compareHeld decides how far n, just fetched, is to be believed given what is
 // held: it reports whether n is older by revision, and makes n provisional if
 // an invalidation said that it changed and it did not.
-func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (older bool) {
+func (c *Cache) compareHeld(u *upstream, n, held *entry, r *reply) (older bool) {
 	cmp, comparable := n.rec.Revision.Compare(held.rec.Revision)
 	comparable = comparable && held.began >= u.moved
 	if comparable && cmp < 0 {
-		if held.behind > 0 && now-held.behind >= u.policy.Empty.Grace {
+		if held.behind > 0 && r.received-held.behind >= u.policy.Empty.Grace {
 			return false // the registry was reset: believed
 		}
 		return true
+	}
+	if r.copied {
+		return false // whoever asked the registry decided it
 	}
 	invalidated := max(held.mode(), c.gens.covering(held.key, held.rec.Tags, held.began)) > registry.ModeNone
 	unchanged := n.rec.Hash() == held.rec.Hash()
@@ -169,13 +175,18 @@ func (c *Cache) compareHeld(u *upstream, n, held *entry, now time.Duration) (old
 		if invalidated {
 			step = 0
 		}
-		if step < len(provisionalPauses) {
-			n.doubt()
-			n.provisional = step + 1
-			n.ttl = min(n.ttl, time.Second)
-		}
+		n.onProbation(step)
 	}
 	return false
+}
+
+// onProbation has the registry asked again soon, so many times less.
+func (e *entry) onProbation(step int) {
+	if step < len(provisionalPauses) {
+		e.doubt()
+		e.provisional = step + 1
+		e.ttl = min(e.ttl, time.Second)
+	}
 }
 
 // unconfirmed returns a copy of e that a watch no longer confirms: the registry

@@ -251,6 +251,9 @@ func (n *Node) serveAsk(conn protocol.Conn, number uint64, a registry.Ask) {
 		return
 	}
 	s := n.streams[conn]
+	if s == nil {
+		return
+	}
 	if a.Any || n.copies.fills >= mostFills || !n.Synced() {
 		s.Send(appendNone(nil, number))
 		return

@@ -77,6 +77,29 @@ func TestTheClusterAsksOncePerName(t *testing.T) {
 	}
 }
 
+func TestAnUnchangedAnswerAfterAnInvalidationIsAskedForOnce(t *testing.T) {
+	t.Cleanup(gossip.AcceptWithin(time.Minute))
+	all := cluster(t, "edge-1", "edge-2", "edge-3")
+	mustOwn(t, all)
+	for _, m := range all {
+		if _, err := m.lookup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls := all[0].fake.Calls("web")
+	if _, err := all[0].invalidate(registry.LevelAll, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if a, err := m.lookup(); err != nil || a.Stale || a.TTL > time.Second {
+			t.Errorf("%s: %+v, %v; want a fresh answer that is asked for again soon", m.name, a, err)
+		}
+	}
+	if n := all[0].fake.Calls("web") - calls; n != 1 {
+		t.Errorf("%d calls, want one", n)
+	}
+}
+
 func TestAPeersCopyAnswersWhileTheRegistryIsDown(t *testing.T) {
 	all := cluster(t, "edge-1", "edge-2", "edge-3")
 	mustOwn(t, all)

@@ -16,7 +16,7 @@ import (
 //	ask     = number, bits (1 any), younger (ns, plus one; 0: any age), source, registry, name
 //	filling = number
 //	none    = number
-//	copy    = number, bits (2 fresh), age (ns), source, registry, name, entry
+//	copy    = number, bits (2 fresh, 4 provisional), age (ns), source, registry, name, entry
 //	push    = as copy; number is 0
 //
 // Fields that a newer version adds at the end are skipped.
@@ -31,8 +31,9 @@ const (
 )
 
 const (
-	bitAny   = 1
-	bitFresh = 2
+	bitAny         = 1
+	bitFresh       = 2
+	bitProvisional = 4
 )
 
 // aboutCopies reports whether a frame is one of these.
@@ -70,7 +71,10 @@ func appendCopy(dst []byte, kind byte, number uint64, cp registry.Copy, source s
 	dst = binary.AppendUvarint(append(dst, kind), number)
 	bits := byte(0)
 	if cp.Fresh {
-		bits = bitFresh
+		bits |= bitFresh
+	}
+	if cp.Provisional {
+		bits |= bitProvisional
 	}
 	dst = binary.AppendUvarint(append(dst, bits), uint64(max(cp.Age, 0)))
 	dst = appendKey(dst, source, cp.Key)
@@ -96,7 +100,8 @@ func parseCopyFrame(data []byte) (f copyFrame, err error) {
 		f.ask.Younger = r.duration() - 1
 		f.ask.Source, f.ask.Key = r.key()
 	case kindCopy, kindPush:
-		f.copy.Fresh = r.bytes(1)[0]&bitFresh != 0
+		bits := r.bytes(1)[0]
+		f.copy.Fresh, f.copy.Provisional = bits&bitFresh != 0, bits&bitProvisional != 0
 		f.copy.Age = r.duration()
 		f.ask.Source, f.ask.Key = r.key()
 		entry := r.text()

@@ -14,7 +14,7 @@ func copyFrames() [][]byte {
 	rec := &registry.Record{Key: k, Kind: registry.KindService, Wishes: registry.NoWishes, Document: []byte(`{}`),
 		Instances: []registry.Instance{{ID: "a", Endpoints: []registry.Endpoint{{Address: "10.0.0.1", Port: 80}}}}}
 	rec.Seal(7)
-	full := registry.Copy{Entry: registry.Entry{Key: k, Record: rec, Mode: registry.ModeSoft, Empties: 1}, Age: time.Second, Fresh: true}
+	full := registry.Copy{Entry: registry.Entry{Key: k, Record: rec, Mode: registry.ModeSoft, Empties: 1}, Age: time.Second, Fresh: true, Provisional: true}
 	return [][]byte{
 		appendAsk(nil, 1, registry.Ask{Key: k, Source: "print", Younger: -1}),
 		appendAsk(nil, 1<<60, registry.Ask{Key: k, Source: "print", Younger: time.Minute, Any: true}),

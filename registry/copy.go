@@ -8,6 +8,9 @@ type Copy struct {
 	Entry
 	Age   time.Duration // since its registry confirmed it
 	Fresh bool          // it is, there
+	// Provisional says that its registry said the same after an invalidation as
+	// before, and is asked again soon.
+	Provisional bool
 }
 
 // A PeerCopy is the copy of one peer.
