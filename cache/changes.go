@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
@@ -14,8 +16,13 @@ type change struct {
 	revision registry.Revision // what was seen; zero: it is gone, or not said
 }
 
-// mostTold bounds the changes that one invalidation tells of.
-const mostTold = 256
+const (
+	// mostTold bounds the changes that one invalidation tells of.
+	mostTold = 256
+	// mostChanges bounds those that wait, while the disk hangs. What is more
+	// becomes changes of whole registries.
+	mostChanges = 65536
+)
 
 // tell has the cluster told of a change. The order lock is held.
 func (c *Cache) tell(key registry.Key, position uint64, seen registry.Revision) {
@@ -23,10 +30,30 @@ func (c *Cache) tell(key registry.Key, position uint64, seen registry.Revision) 
 		return
 	}
 	c.history.begin(position)
+	if len(c.changes) >= mostChanges {
+		c.gatherChanges()
+	}
 	c.changes = append(c.changes, change{key, position, seen})
 	select {
 	case c.told <- struct{}{}:
 	default: // a wake-up is pending already
+	}
+}
+
+// gatherChanges makes of what waits one change of each registry, as of the first
+// of them. The order lock is held.
+func (c *Cache) gatherChanges() {
+	first := c.changes[0].position
+	gathered := map[uint64]bool{}
+	registries := map[string]bool{}
+	for _, change := range c.changes {
+		gathered[change.position] = change.position != first
+		registries[change.key.Registry] = true
+	}
+	c.history.unnamed = slices.DeleteFunc(c.history.unnamed, func(p uint64) bool { return gathered[p] })
+	c.changes = nil
+	for _, name := range slices.Sorted(maps.Keys(registries)) {
+		c.changes = append(c.changes, change{key: registry.Key{Registry: name}, position: first})
 	}
 }
 
@@ -59,7 +86,7 @@ func (c *Cache) tellOf(list []change) {
 	inv := &registry.Invalidation{Mode: registry.ModeSoft, At: time.Now().UnixMilli()}
 	var of []registry.Ask
 	for _, change := range list {
-		if u := c.ups.Load().byName[change.key.Registry]; u != nil {
+		if u := c.ups.Load().byName[change.key.Registry]; u != nil && change.key.Name != "" {
 			of = append(of, registry.Ask{Key: change.key, Source: u.print})
 		}
 		inv.Selectors = append(inv.Selectors, registry.Selector{Key: change.key})
