@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -84,9 +83,9 @@ func (b *bench) need(program, pkg string) error {
 	return nil
 }
 
-// command returns a program that runs on one core and dies with this one.
-func (b *bench) command(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
+// command returns a program that runs on some cores and dies with this one.
+func (b *bench) command(ctx context.Context, cpus string, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", cpus, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Dir = b.dir
 	return cmd
@@ -102,7 +101,12 @@ type process struct {
 // start runs a server on the servers' core until the bench is closed, and
 // returns once ready says nil.
 func (b *bench) start(ctx context.Context, ready func() error, name string, args ...string) (*process, error) {
-	cmd := b.command(context.WithoutCancel(ctx), b.cores.server, name, args...)
+	return b.startOn(ctx, core(b.cores.server), ready, name, args...)
+}
+
+// startOn is start on other cores.
+func (b *bench) startOn(ctx context.Context, cpus string, ready func() error, name string, args ...string) (*process, error) {
+	cmd := b.command(context.WithoutCancel(ctx), cpus, name, args...)
 	log, err := os.CreateTemp(b.dir, filepath.Base(name)+"-*.log")
 	if err != nil {
 		return nil, err

@@ -88,7 +88,7 @@ func figures() []figure {
 		{"outage/p99", "99th percentile of those hits, down over up", "≤ 1.2", atMost(1.2), outageP99},
 		{"wake", "until the last of 10 000 waiters was answered after the end of the fill, in the cache", "≤ 50 ms", atMost(50), wake},
 		{"wake/http", "the same over 10 000 connections, until the last answer was read", "", nil, wakeHTTP},
-		{"coalesce", "calls of the registry, which answers after 1 s, for 10 000 requests over 150 connections", "= 1", func(v float64) bool { return v == 1 }, coalesce},
+		{"coalesce", "calls of the registry, which answers after 1 s, for 10 000 requests over 150 connections on 3 nodes", "= 1", func(v float64) bool { return v == 1 }, coalesce},
 		{"consul-change", "99th percentile from a write to a real Consul to the event of a watch on the node", "≤ 50 ms", atMost(50), consulChange},
 		{"restart", "seconds from exec to the first 200, a million entries of 1 KB on disk after kill -9, every registry down", "≤ 2 s", atMost(2), restart},
 		{"restart/memory", "resident memory of that node once all names were looked up over that of the one that was killed", "≤ 1.2", atMost(1.2), restartMemory},
@@ -98,6 +98,14 @@ func figures() []figure {
 		{"invalidations", "durable invalidations a second, 64 callers with one name each", "≥ 50 000", atLeast(50_000), invalidationsRate},
 		{"invalidations/p99", "99th percentile of their milliseconds", "≤ 20 ms", atMost(20), invalidationsP99},
 		{"tag-effect", "milliseconds from the fsync of a tag's invalidation until none of 100 000 entries is fresh and the caller knows", "≤ 1 ms", atMost(1), tagEffect},
+		{"invalidate/memberlist", "99th percentile until the last of 16 nodes has an invalidation, of stock memberlist over ours, which is logged", "≥ 10", atLeast(10), invalidateMemberlist},
+		{"invalidate/p50", "median of our milliseconds until all 16 have logged it and the caller knows", "≤ 5 ms", atMost(5), invalidateP50},
+		{"invalidate/p99", "99th percentile of those", "≤ 50 ms", atMost(50), invalidateP99},
+		{"wait-all/p99", "99th percentile of the milliseconds of wait=all over HTTP with 16 processes", "≤ 100 ms", atMost(100), waitAll},
+		{"quorum/rate", "invalidations a second that a majority of three nodes has logged, 512 callers", "≥ 30 000", atLeast(30_000), quorumRate},
+		{"heal/p99", "worst of the milliseconds from the end of a node's isolation until all three have logged the same", "≤ 1000 ms", atMost(1000), heal},
+		{"missed/synced", "seconds from the start of a node that missed 900 000 invalidations until it is synced and lacks none", "≤ 10 s", atMost(10), missed},
+		{"missed-more/synced", "the same with 1 500 000, more than journals keep", "≤ 10 s", atMost(10), missedMore},
 		{"bytes-per-entry", "live heap of a million services of one instance each, without key, document and answer", "≤ 1000", atMost(1000), bytesPerEntry},
 	}
 }

@@ -53,7 +53,7 @@ func (b *bench) redisGet(port, key string) func(context.Context) (sample, error)
 
 // observe runs a load generator on the load's core and reads what it says.
 func (b *bench) observe(ctx context.Context, parse func(string) (sample, error), name string, args ...string) (sample, error) {
-	cmd := b.command(ctx, b.cores.load, name, args...)
+	cmd := b.command(ctx, core(b.cores.load), name, args...)
 	cmd.WaitDelay = time.Second
 	before := b.cores.read()
 	out, err := cmd.Output()

@@ -18,6 +18,10 @@ import (
 // cores are the two that a comparison uses; equal if there is only one.
 type cores struct{ server, load int }
 
+// core and both name cores as taskset does.
+func core(cpu int) string    { return strconv.Itoa(cpu) }
+func (c cores) both() string { return core(c.server) + "," + core(c.load) }
+
 // pickCores takes the first two cores that this process may use.
 func pickCores() (cores, error) {
 	var set unix.CPUSet

@@ -51,7 +51,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "figures to measure, by name or pattern (hit/*), with commas")
 	flag.IntVar(&o.rounds, "rounds", fullRounds, "rounds per figure")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "of each side of a round")
-	flag.IntVar(&o.entries, "entries", fullEntries, "of the figures restart and bytes-per-entry; fewer for a quick look")
+	flag.IntVar(&o.entries, "entries", fullEntries, "of the figures restart and bytes-per-entry, and in proportion of missed; fewer for a quick look")
 	flag.DurationVar(&o.limit, "limit", 40*time.Minute, "of the whole run")
 	flag.StringVar(&o.program, "edgecache", "../bin/edgecache", "the program to measure")
 	flag.StringVar(&o.results, "results", "results", "directory of the results of full runs")
@@ -70,6 +70,7 @@ func children() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
 		"bare": serveBare, "node": serveBuilt, "footprint": printFootprint, "wake": printWakes,
 		"invalidations": printInvalidations, "tag-effect": printTagEffects,
+		"reach": printReach, "gossip": printStock, "heal": printHeals, "missed": printMissed, "quorum": printQuorum,
 	}
 }
 

@@ -77,7 +77,7 @@ func setting(b *bench) []string {
 	lines := []string{
 		fmt.Sprintf("machine: %s, %d cores, %s, Linux %s", processor(), runtime.NumCPU(), memory(), strings.TrimSpace(string(kernel))),
 		fmt.Sprintf("edgecache: commit %s, %s", commit, runtime.Version()),
-		fmt.Sprintf("method: %d rounds of %s a side, in turn; servers on core %d, load on core %d; %d connections; the ratio is taken within each round",
+		fmt.Sprintf("method: %d rounds of %s a side, in turn; servers on core %d, load on core %d, clusters on both; %d connections; the ratio is taken within each round",
 			b.rounds, b.duration, b.cores.server, b.cores.load, connections),
 	}
 	var peers []string

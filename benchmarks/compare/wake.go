@@ -31,11 +31,16 @@ func wake(ctx context.Context, b *bench) (result, error) {
 // child runs compare itself as another program on the servers' core and reads
 // the JSON that it prints.
 func (b *bench) child(ctx context.Context, out any, args ...string) error {
+	return b.childOn(ctx, core(b.cores.server), out, args...)
+}
+
+// childOn is child on other cores.
+func (b *bench) childOn(ctx context.Context, cpus string, out any, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := b.command(ctx, b.cores.server, self, args...)
+	cmd := b.command(ctx, cpus, self, args...)
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {

@@ -202,6 +202,11 @@ func (s *sim) checkHealed() {
 				s.violated("%s never got %s, acknowledged at %.4f s, level %d", n.name, a.id, float64(a.at)/1e9, a.level)
 				return
 			}
+			e, held := n.cache.entries[a.name]
+			if a.at != 0 && !lost && held && n.cache.fresh(a.name, e.began) && !e.applied.had(a.id, e.fetched) {
+				s.violated("%s holds %s as fresh, which was fetched without %s, acknowledged at %.4f s", n.name, a.name, a.id, float64(a.at)/1e9)
+				return
+			}
 		}
 	}
 }

@@ -151,6 +151,9 @@ func (n *node) serve(e protocol.Serve) {
 
 func (n *node) raise(e protocol.Raise) {
 	n.s.result.Faults["raised all"]++
+	if len(e.Adopt) == 0 {
+		n.s.result.Faults["given up"]++
+	}
 	n.s.trace("%s raises everything for %v", n.name, e.Adopt)
 	n.cache.raiseAll(e.Adopt)
 	for _, a := range n.s.acks { // what is fetched from now on is newer than they

@@ -61,6 +61,9 @@ func (f Faults) journalCap() int {
 
 const mostNodes = 9
 
+// longRun is from which length on nodes may be away for long.
+const longRun = 100 * protocol.Second
+
 // trouble makes a fault now and then.
 func (s *sim) trouble() {
 	if s.calm {
@@ -166,9 +169,17 @@ func (s *sim) killFor(n *node, length protocol.Time) bool {
 	if !n.up {
 		return false
 	}
+	if s.Length > longRun && s.chance(15) {
+		length += 35 * protocol.Second // what it alone has is given up
+	}
 	if s.chance(50) {
 		n.doomed = true
-		s.after(length, func() { s.kill(n); s.after(s.upTo(length), func() { s.boot(n) }) })
+		s.after(length, func() {
+			if !s.calm {
+				s.kill(n)
+			}
+			s.after(s.upTo(length), func() { s.boot(n) })
+		})
 		return true
 	}
 	s.kill(n)
@@ -292,7 +303,7 @@ func (s *sim) calmDown() {
 	for _, n := range s.nodes {
 		s.exchange(n)
 		s.resume(n)
-		n.slow, n.stalled = 0, 0
+		n.slow, n.stalled, n.doomed = 0, 0, false
 		s.boot(n)
 	}
 	for _, a := range s.nodes {

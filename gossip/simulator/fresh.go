@@ -42,8 +42,19 @@ func (n *node) takeFresh() {
 	}
 	s.trace("%s takes a fresh directory, salvaged in part: %t", n.name, lossy)
 	n.dead, n.fresh, n.pending = false, false, nil
-	n.beginAnew()
+	n.epoch, n.seq = s.rng.Uint64(), 0
+	life := n.life
+	s.after(s.upTo(lookEvery), func() {
+		n.whenAwake(func() {
+			if n.up && n.life == life {
+				n.beginAnew()
+			}
+		})
+	})
 }
+
+// lookEvery is how long a node may take to see that its journal began anew.
+const lookEvery = 250 * protocol.Millisecond
 
 // damage loses records of a journal.
 func (s *sim) damage(d *disk) {
@@ -67,8 +78,11 @@ func (n *node) beginAnew() {
 	for _, a := range n.inOrder() {
 		s.close(a)
 	}
-	n.epoch, n.seq = s.rng.Uint64(), 0
+	old := n.core
 	n.begin()
+	if r, ok := old.Instead(n.disk.marks()); ok {
+		n.raise(r)
+	}
 	for _, token := range slices.Sorted(maps.Keys(n.confirms)) {
 		if a := n.confirms[token]; a.at == 0 {
 			n.step(protocol.Await{Token: token, ID: a.id, Level: a.level})
@@ -83,6 +97,7 @@ func (n *node) renewRunning(identity bool) {
 		n.disk = n.disk.clone()
 		n.disk.id, n.disk.members = protocol.NodeID(n.s.rng.Uint64()), nil
 	}
+	n.epoch, n.seq = n.s.rng.Uint64(), 0
 	n.beginAnew()
 }
 

@@ -31,6 +31,7 @@ type stream struct {
 	peer   *stream
 	last   protocol.Time // the newest arrival planned: nothing overtakes
 	stuck  []func()      // what waits for the link
+	cut    int           // the first of them, which were under way
 	closed bool
 	lost   bool // what is under way on it never arrives
 }
@@ -95,7 +96,8 @@ func (s *sim) transmit(a *stream, arrive func()) {
 	a.last = max(a.last+1, s.now+s.delay(a.from, b.from))
 	s.after(a.last-s.now, func() {
 		if s.link(a.from, b.from).cut && !a.closed { // it was cut under way
-			a.stuck = slices.Insert(a.stuck, 0, arrive)
+			a.stuck = slices.Insert(a.stuck, a.cut, arrive)
+			a.cut++
 			return
 		}
 		arrive()
@@ -109,7 +111,7 @@ func (s *sim) healed(from, to *node) {
 			continue
 		}
 		stuck := a.stuck
-		a.stuck = nil
+		a.stuck, a.cut = nil, 0
 		for _, arrive := range stuck {
 			s.transmit(a, arrive)
 		}

@@ -117,6 +117,7 @@ func Run(o Options) Result {
 	s := &sim{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x65646765)), now: protocol.Second,
 		links: map[[2]int]*link{}, registry: map[string]int{}, written: map[protocol.RecordID][]byte{},
 		result: Result{Faults: map[string]int{}, Acked: map[string]int{}}}
+	(o.Faults & standing &^ PeerCopies).Each(func(_ Faults, name string) { s.result.Faults[name]++ })
 	for range o.Nodes {
 		s.addNode()
 	}

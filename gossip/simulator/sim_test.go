@@ -77,6 +77,9 @@ func TestSeeds(t *testing.T) {
 		running.Go(func() {
 			for s := range next {
 				o := Options{Seed: s, Nodes: *nodes, Length: 30 * protocol.Second, Faults: Faults(*faults)}
+				if s%40 == 0 {
+					o.Length = 120 * protocol.Second
+				}
 				if o.Nodes == 0 {
 					o.Nodes = 1 + int(s%7)
 				}
