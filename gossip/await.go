@@ -9,10 +9,15 @@ import (
 
 // Publish implements cache.Cluster.
 func (n *Node) Publish(inv *registry.Invalidation, durable bool) {
-	raw := registry.AppendInvalidation(nil, inv)
+	n.issued(registry.AppendInvalidation(nil, inv), durable)
+}
+
+// issued tells the core of a record of this node, whichever life it was issued
+// in: the core knows by its epoch.
+func (n *Node) issued(raw []byte, durable bool) {
 	r, err := protocol.ParseRecord(raw)
 	if err != nil {
-		n.log.Error("gossip: own invalidation cannot be read", "err", err)
+		n.log.Error("gossip: own record cannot be read", "err", err)
 		return
 	}
 	n.post(protocol.Issued{Records: []protocol.Record{r}, Durable: durable})

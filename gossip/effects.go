@@ -234,26 +234,15 @@ func (n *Node) issue(m protocol.Member) {
 	n.log.Info("gossip: members change", "node", m.Name, "id", m.ID.String(), "out", m.Out)
 	own := []registry.Received{{Inv: &registry.Invalidation{}}}
 	n.local.Receive(own) // for its position alone
-	life := n.life
-	n.aside(func() protocol.Event {
+	n.wg.Go(func() {
 		raw, err := n.opts.Log.Issue(n.ctx, own[0].Position, func(origin, epoch, seq uint64) []byte {
 			id := protocol.RecordID{EpochID: protocol.EpochID{Origin: protocol.NodeID(origin), Epoch: epoch}, Seq: seq}
 			return protocol.AppendChange(nil, id, m)
 		})
-		r, parseErr := protocol.ParseRecord(raw)
-		if parseErr != nil {
-			n.log.Error("gossip: own record cannot be read", "err", parseErr)
-			return nil
-		}
 		if err != nil {
 			n.log.Warn("gossip: the change of the members is not on this disk", "err", err)
-			n.hand(happening{run: func() {
-				if n.life == life {
-					n.noteUnlogged([]protocol.RecordID{r.ID})
-				}
-			}})
 		}
-		return protocol.Issued{Records: []protocol.Record{r}, Durable: err == nil}
+		n.issued(raw, err == nil)
 	})
 }
 

@@ -190,15 +190,14 @@ func (n *Node) begin() error {
 	}
 	n.life++
 	old := n.core
-	n.unlogged = nil
 	n.born = n.hello()
+	n.forgetUnlogged()
 	n.core = protocol.New(n.now(), protocol.Config{Self: n.born, Join: len(n.opts.Join) > 0,
 		Alone: protocol.Time(n.opts.ReadyAfter), Raise: protocol.Time(n.opts.RaiseEvery), Marks: marks, Members: members})
 	n.synced.Store(0)
 	n.owners.Store(nil)
 	n.note(members)
 	if old != nil {
-		// What this process holds is older than what its journal let go of.
 		if r, ok := old.Instead(marks); ok {
 			n.raise(r)
 		}

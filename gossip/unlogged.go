@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
@@ -21,6 +22,14 @@ func (n *Node) noteUnlogged(ids []protocol.RecordID) {
 	}
 }
 
+// forgetUnlogged begins anew with another life, whose core asks for what it
+// lacks. What was issued in its epoch before it began, only this node knows.
+func (n *Node) forgetUnlogged() {
+	n.unlogged = slices.DeleteFunc(n.unlogged, func(id protocol.RecordID) bool {
+		return id.Origin != n.born.Node || id.Epoch != n.born.Epoch
+	})
+}
+
 // goOn saves the members if they are not on disk, forgets who is silent, and
 // looks which records are on disk by now.
 func (n *Node) goOn() {
@@ -36,6 +45,8 @@ func (n *Node) goOn() {
 		n.hand(happening{run: func() {
 			n.looking = false
 			if n.life != life {
+				n.noteUnlogged(ids)
+				n.forgetUnlogged()
 				return
 			}
 			n.noteUnlogged(missing)

@@ -195,6 +195,8 @@ func (c *Core) log(ids []RecordID) {
 		e := c.epoch(id.EpochID)
 		e.logged.Add(id.Seq, id.Seq)
 		if e == c.own { // it was issued when it was not yet known to be on disk
+			c.issued = max(c.issued, id.Seq)
+			e.know(id.Seq, c.now)
 			e.have.Add(id.Seq, id.Seq)
 			c.look(e)
 		}

@@ -101,10 +101,16 @@ func (n *node) logged(ids []protocol.RecordID) {
 	}
 	life := n.life
 	n.s.after(n.stalled-n.s.now+n.s.upTo(protocol.Second), func() {
-		if n.up && n.life == life {
+		if n.up && (n.life == life || n.ownEpoch(ids)) {
 			n.step(protocol.Logged{Records: ids})
 		}
 	})
+}
+
+// ownEpoch reports whether records were issued in the node's present epoch: it
+// may have been in use before the core that counts in it.
+func (n *node) ownEpoch(ids []protocol.RecordID) bool {
+	return ids[0].EpochID == protocol.EpochID{Origin: n.disk.id, Epoch: n.epoch}
 }
 
 // issue gives a record its id and has it sent once it is on disk; done is told.
@@ -117,7 +123,11 @@ func (n *node) issue(r *protocol.Record, done func()) {
 	write := func(d *disk) { d.put(issued, n.s.Faults.journalCap()) }
 	if n.dead || n.s.now < n.stalled { // its caller is told that it may be lost
 		n.step(protocol.Issued{Records: []protocol.Record{issued}})
-		n.fsync(&batch{life: n.life, write: write, done: func() { n.logged([]protocol.RecordID{issued.ID}) }})
+		n.fsync(&batch{write: write, done: func() {
+			if ids := []protocol.RecordID{issued.ID}; n.ownEpoch(ids) {
+				n.logged(ids)
+			}
+		}})
 		return
 	}
 	n.fsync(&batch{
