@@ -166,6 +166,7 @@ func (s *Store) commitLoop(d *directory) {
 		}
 	}()
 	r := newRound(s, d)
+	defer r.endFind()
 	var ops []*op
 	for {
 		if ops = s.take(d, ops[:0]); len(ops) == 0 {

@@ -65,7 +65,7 @@ func (j *journal) add(r *round, id epochID, seq, position uint64, raw []byte) er
 		if seq < known.Start || r.present[string(r.key)] {
 			return nil
 		}
-		there, err := has(r.d.db, r.key)
+		there, err := r.has(r.key)
 		if err != nil || there {
 			return err
 		}

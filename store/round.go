@@ -40,6 +40,7 @@ type round struct {
 	entries  int64           // how many more there are after the batch
 	present  map[string]bool // of the entries that the batch changes, whether they are there after it
 	counted  bool            // entries is to be written
+	find     *finder         // what was there before the round; nil: nothing was looked for
 
 	key, value []byte // for ops to build keys and values in
 }
@@ -49,6 +50,7 @@ func newRound(s *Store, d *directory) *round {
 }
 
 func (r *round) reset() {
+	r.endFind()
 	r.batch.Reset()
 	r.sync, r.position, r.index, r.entries, r.counted = false, 0, 0, 0, false
 	clear(r.present)
@@ -66,11 +68,31 @@ func (r *round) lookAt(key []byte) error {
 	if _, known := r.present[string(key)]; known {
 		return nil
 	}
-	there, err := has(r.d.db, key)
+	there, err := r.has(key)
 	if err == nil {
 		r.present[string(key)] = there
 	}
 	return err
+}
+
+// has reports whether there was a value under key before the round. One look at
+// the directory serves them all.
+func (r *round) has(key []byte) (bool, error) {
+	if r.find == nil {
+		f, err := newFinder(r.d.db)
+		if err != nil {
+			return false, err
+		}
+		r.find = &f
+	}
+	return r.find.has(key)
+}
+
+func (r *round) endFind() {
+	if r.find != nil {
+		_ = r.find.close() // its errors were told by has
+		r.find = nil
+	}
 }
 
 // know takes it from who looked after the last change.
