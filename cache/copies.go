@@ -149,7 +149,18 @@ func (c *Cache) askOwner(ctx context.Context, f *flight, h holding) (r reply, be
 	if h.known && h.invalidated == registry.ModeNone {
 		a.Younger = h.age / 2
 	}
-	return c.askPeers(ctx, f.up, a)
+	r, began, ok = c.askPeers(ctx, f.up, a)
+	if ok && c.covered(f.key, &r, began) {
+		return r, 0, false // the owner lacks an invalidation yet: the registry knows
+	}
+	return r, began, ok
+}
+
+// covered reports whether a copy is not fresh by what was applied here.
+func (c *Cache) covered(key registry.Key, r *reply, began uint64) bool {
+	c.order.Lock()
+	defer c.order.Unlock()
+	return max(r.mode, c.gens.judge(key, tagsOf(r.rec), began)) > registry.ModeNone
 }
 
 // anyCopyWithin bounds the question whether any peer has something.
