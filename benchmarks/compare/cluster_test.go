@@ -41,13 +41,10 @@ func TestMembersOfOneProcessConfirm(t *testing.T) {
 	if err := c.becomeSame(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// One that is fenced has not logged it.
+	// One that is fenced has not said that it logged it.
 	c[2].node.Isolate(true)
 	if err := c[0].tell(t.Context(), 0, len(c)); !errors.Is(err, errMissed) {
 		t.Errorf("one was isolated: %v, want %v", err, errMissed)
-	}
-	if c.same() == nil {
-		t.Error("the isolated member has logged the same")
 	}
 }
 
