@@ -320,6 +320,7 @@ func (s *Store) compact(d *directory) (err error) {
 		if err := d.db.Compact(s.ctx, r[0], r[1], false); err != nil {
 			return err
 		}
+		s.awaitDeletions(d)
 		if s.room.check(d.number); s.room.excess() == 0 {
 			return nil
 		}
@@ -328,4 +329,15 @@ func (s *Store) compact(d *directory) (err error) {
 		}
 	}
 	return nil
+}
+
+// awaitDeletions waits until the tables that a compaction replaced are gone, a
+// moment at most: Pebble deletes them later, and what still counted then would
+// have as much evicted again.
+func (s *Store) awaitDeletions(d *directory) {
+	for began := s.elapsed(); s.elapsed()-began < maxRest; {
+		if m := d.db.Metrics(); m.Table.ObsoleteSize+m.Table.ZombieSize == 0 || !s.rest(roomSoon/10) {
+			return
+		}
+	}
 }
