@@ -52,6 +52,7 @@ type Node struct {
 	looking  bool                // for them, in the journal
 
 	silent map[protocol.NodeID]time.Time // since when members are, see forgetSilent
+	seeds  []*seed
 
 	mu        sync.Mutex // protects the fields below
 	rotations map[uint64]chan keyringAnswer
@@ -122,6 +123,7 @@ func (n *Node) Open(local Local) error {
 		n.wg.Go(n.mingle)
 	}
 	n.wg.Go(n.drive)
+	n.seekAll()
 	n.wg.Go(n.redial)
 	n.wg.Go(n.watchKeys)
 	return nil
@@ -139,19 +141,6 @@ func (n *Node) Close() error {
 	}
 	n.wg.Wait()
 	return err
-}
-
-// Leave ends the membership, so that nobody waits for this node any more. It
-// reports whether that was possible; otherwise the node is still a member.
-func (n *Node) Leave(ctx context.Context) bool {
-	n.post(protocol.Leave{})
-	select {
-	case done := <-n.left:
-		return done
-	case <-ctx.Done():
-	case <-n.ctx.Done():
-	}
-	return false
 }
 
 // now returns the core's time.

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"context"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -124,14 +123,14 @@ func (n *Node) closeStream(e protocol.Close) {
 	s.Close()
 }
 
-// redial dials whoever is to be reached and is not, whatever else says of it.
+// redial dials members and whom the mesh knows, whatever else says of them.
 func (n *Node) redial() {
 	tick := time.NewTicker(dialEvery)
 	defer tick.Stop()
 	dialing := map[string]*dials{}
 	for {
-		all := true
-		for _, address := range n.targets() {
+		all := n.sought()
+		for _, address := range n.known() {
 			d := dialing[address]
 			if n.connected(address) {
 				if d != nil {
@@ -184,9 +183,8 @@ func (n *Node) dial(ctx context.Context, address string) {
 	}
 }
 
-// targets returns the addresses of members, of nodes that the mesh knows, and
-// all those that join names.
-func (n *Node) targets() []string {
+// known returns the addresses of members, and of nodes that the mesh knows.
+func (n *Node) known() []string {
 	self := protocol.NodeID(n.opts.Log.Node())
 	seen := map[string]bool{}
 	var list []string
@@ -209,30 +207,6 @@ func (n *Node) targets() []string {
 				add(h.Address)
 			}
 		}
-	}
-	for _, address := range n.opts.Join {
-		for _, resolved := range n.resolve(address) {
-			add(resolved)
-		}
-	}
-	return list
-}
-
-// resolve returns all addresses of a host; itself if they cannot be looked up.
-func (n *Node) resolve(address string) []string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || net.ParseIP(host) != nil {
-		return []string{address}
-	}
-	ctx, cancel := context.WithTimeout(n.ctx, dialLimit)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupHost(ctx, host)
-	if err != nil || len(ips) == 0 {
-		return []string{address}
-	}
-	var list []string
-	for _, ip := range ips {
-		list = append(list, net.JoinHostPort(ip, port))
 	}
 	return list
 }
