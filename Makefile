@@ -5,7 +5,7 @@ FOR       ?= 60s
 SEED      ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz torture bench compare peers clean
+.PHONY: help build run test lint fuzz torture bench compare peers wasm clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,9 @@ compare: build ## measure edgecache against its peers; ARGS="-only hit/redis -ro
 peers: ## install the peers that compare measures against (Debian packages, as root)
 	scripts/install-peers
 	scripts/install-consul
+
+wasm: ## build the WebAssembly modules that are committed, each with the tool that is there
+	scripts/wasm
 
 clean: ## remove what was built
 	rm -rf bin

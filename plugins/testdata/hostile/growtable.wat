@@ -1,0 +1,7 @@
+  (memory (export "memory") 2 256)
+  (func (export "ec_init") (result i32) i32.const 0)
+  (func (export "ec_arena") (param i32) (result i32) i32.const 1024)
+  (table $t 1 65536 funcref)
+  (func (export "ec_filter") (param i32) (result i64)
+    (loop $l (drop (table.grow $t (ref.null func) (i32.const 64)))
+      (table.fill $t (i32.const 0) (ref.null func) (table.size $t)) (br $l)) unreachable)

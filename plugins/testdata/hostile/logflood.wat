@@ -1,0 +1,7 @@
+  (memory (export "memory") 2 256)
+  (func (export "ec_init") (result i32) i32.const 0)
+  (func (export "ec_arena") (param i32) (result i32) i32.const 1024)
+  (data (i32.const 0) "again and again\n\1b[31m")
+  (func (export "ec_filter") (param i32) (result i64) (local $i i32)
+    (loop $l (call $log (i32.const 4) (i32.const 0) (i32.const 20))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200)))) i64.const 0)

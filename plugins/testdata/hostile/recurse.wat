@@ -1,0 +1,6 @@
+  (memory (export "memory") 2 256)
+  (func (export "ec_init") (result i32) i32.const 0)
+  (func (export "ec_arena") (param i32) (result i32) i32.const 1024)
+  (func $deep (param i64 i64 i64 i64) (result i64)
+    (i64.add (local.get 0) (call $deep (local.get 1) (local.get 2) (local.get 3) (local.get 0))))
+  (func (export "ec_filter") (param i32) (result i64) (call $deep (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))
