@@ -138,8 +138,8 @@ type Result struct {
 	Private   bool
 }
 
-// A FilterOutcome says what became of one filter: "applied", "skipped" or
-// "failed".
+// A FilterOutcome says what became of one filter: "applied", or "skipped" if it
+// failed and its failure is not the answer's.
 type FilterOutcome struct{ Filter, Outcome string }
 
 // An Answerer turns lookups into answers for every face: look up, select,
@@ -183,12 +183,15 @@ func (a *Answerer) filter(attrs Attrs, out *Result) error {
 		switch {
 		case err == nil:
 			out.Filters = append(out.Filters, FilterOutcome{f.Name, "applied"})
+		case err == ErrFinal: //nolint:errorlint // it is never wrapped
+			out.Filters = append(out.Filters, FilterOutcome{f.Name, "applied"})
+			return nil
 		case errors.Is(err, ErrDenied):
 			return err
 		case f.FailClosed:
 			return &LookupError{Name: out.Record.Key.Name, Err: errors.Join(ErrFilterFailed, err)}
 		default:
-			out.Filters = append(out.Filters, FilterOutcome{f.Name, "failed"})
+			out.Filters = append(out.Filters, FilterOutcome{f.Name, "skipped"})
 		}
 	}
 	return nil

@@ -79,7 +79,7 @@ func TestFiltersDecideOverWhatIsSelected(t *testing.T) {
 		{name: "drop", filters: []registry.NamedFilter{zone}, picks: []int32{1}, outcomes: []registry.FilterOutcome{{Filter: "zone", Outcome: "applied"}}, vary: "Edgecache-Zone", private: true},
 		{name: "reorder", filters: []registry.NamedFilter{reverse}, picks: []int32{3, 2, 1, 0}, outcomes: []registry.FilterOutcome{{Filter: "reverse", Outcome: "applied"}}, vary: "Accept"},
 		{name: "in order", filters: []registry.NamedFilter{reverse, zone}, picks: []int32{1}, outcomes: []registry.FilterOutcome{{Filter: "reverse", Outcome: "applied"}, {Filter: "zone", Outcome: "applied"}}, vary: "Accept, Edgecache-Zone", private: true},
-		{name: "fail open", filters: []registry.NamedFilter{broken, reverse}, picks: []int32{3, 2, 1, 0}, outcomes: []registry.FilterOutcome{{Filter: "broken", Outcome: "failed"}, {Filter: "reverse", Outcome: "applied"}}, vary: "Accept"},
+		{name: "fail open", filters: []registry.NamedFilter{broken, reverse}, picks: []int32{3, 2, 1, 0}, outcomes: []registry.FilterOutcome{{Filter: "broken", Outcome: "skipped"}, {Filter: "reverse", Outcome: "applied"}}, vary: "Accept"},
 		{name: "not for this record", filters: []registry.NamedFilter{elsewhere, other}, picks: []int32{0, 1, 2, 3}},
 	} {
 		out := registry.Result{Vary: "old", Private: true, Filters: []registry.FilterOutcome{{Filter: "old"}}}

@@ -1,13 +1,14 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 )
 
 // A Filter decides per request which of the selected instances an answer
 // holds. It may drop and reorder what is selected, and deny; it must not
-// change the record. On an error it leaves sel as it was. It must be safe for
+// change the record. On an error, [ErrFinal] aside, it leaves sel as it was. It must be safe for
 // concurrent use.
 type Filter interface {
 	Filter(attrs Attrs, rec *Record, sel *Selection) error
@@ -28,6 +29,10 @@ type Attrs interface {
 	ClientIP() netip.Addr
 	ClientZone() string
 }
+
+// ErrFinal is what a filter returns that did its work, if no later filter is to
+// be asked.
+var ErrFinal = errors.New("final")
 
 // A Deny is the error of a filter that refuses the request; it matches
 // [ErrDenied].

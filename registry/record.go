@@ -25,6 +25,7 @@ type Record struct {
 	size      uint32 // see Size; set by Seal
 	servable  bool   // every instance is kept by the default selection; set by Seal
 	fragments atomic.Pointer[Fragments]
+	derived   atomic.Pointer[derived]
 }
 
 // A Revision orders and compares what one registry says of one name. The zero

@@ -1,0 +1,123 @@
+/* edgecache.h: the plugin kit for C, of ABI 1.0 (docs/plugin-abi.md).
+ *
+ * A filter includes it, defines ec_start and ec_decide, and is built with
+ *
+ *   clang --target=wasm32 -O2 -ffreestanding -nostdlib -mbulk-memory -I pdk/c \
+ *     -Wl,--no-entry -Wl,-z,stack-size=65536 -Wl,--strip-all -o x.wasm x.c
+ *
+ * Without that target it compiles as it is, against stubs: see EC_NATIVE below.
+ */
+#ifndef EDGECACHE_H
+#define EDGECACHE_H
+
+#include <stdint.h>
+
+/* What a filter defines. ec_start runs once for each instance: 0 is well, else
+ * ec_error says what is not. ec_decide runs for each request and returns one of
+ * the verdicts below. */
+static int32_t ec_start(void);
+static uint64_t ec_decide(void);
+
+#ifdef __wasm__
+#define EC_IMPORT(name) __attribute__((import_module("edgecache_v1"), import_name(name)))
+#define EC_EXPORT(name) __attribute__((export_name(name)))
+#else /* EC_NATIVE: tests define these */
+#define EC_IMPORT(name)
+#define EC_EXPORT(name)
+#endif
+
+EC_IMPORT("log") void ec_host_log(int32_t level, const char *text, uint32_t length);
+EC_IMPORT("error_set") void ec_host_error_set(const char *text, uint32_t length);
+EC_IMPORT("config_get") int32_t ec_host_config_get(const char *key, uint32_t key_length, char *buffer, uint32_t capacity);
+
+/* A string in the frame; text is null if it is absent. */
+typedef struct { const char *text; uint32_t length; } ec_string;
+
+/* The frame, as the host writes it. */
+typedef struct {
+	uint32_t magic; uint16_t header_size, flags; uint64_t version, now_ms;
+	uint32_t instances, instances_off; uint16_t stride, attributes; uint32_t attributes_off, out_off, out_cap;
+	uint32_t name_off, name_len, body_off, body_len;
+} ec_frame;
+
+typedef struct {
+	uint64_t id_hash; uint32_t zone_hash, weight, address_off; uint16_t address_len, port;
+	uint8_t health, flags; uint16_t version_len; uint32_t meta_off, zone_off; uint16_t zone_len, id_len;
+	uint32_t id_off, version_off;
+} ec_instance;
+
+enum { EC_UNKNOWN, EC_PASSING, EC_WARNING, EC_DRAINING, EC_CRITICAL, EC_MAINTENANCE };
+enum { EC_TRACE, EC_DEBUG, EC_INFO, EC_WARN, EC_ERROR };
+
+#define EC_IN (64u << 10)
+#define EC_OUT (16u << 10)
+static _Alignas(16) unsigned char ec_memory[EC_IN + EC_OUT];
+
+static inline const ec_frame *ec_call(void) { return (const ec_frame *)ec_memory; }
+static inline uint32_t ec_count(void) { return ec_call()->instances; }
+static inline const ec_instance *ec_at(uint32_t i) {
+	return (const ec_instance *)(ec_memory + ec_call()->instances_off + i * ec_call()->stride);
+}
+static inline ec_string ec_text(uint32_t off, uint32_t length) {
+	ec_string s = {off == 0xffffffffu ? 0 : (const char *)ec_memory + off, off == 0xffffffffu ? 0 : length};
+	return s;
+}
+static inline ec_string ec_name(void) { return ec_text(ec_call()->name_off, ec_call()->name_len); }
+static inline ec_string ec_id(const ec_instance *in) { return ec_text(in->id_off, in->id_len); }
+static inline ec_string ec_address(const ec_instance *in) { return ec_text(in->address_off, in->address_len); }
+static inline ec_string ec_zone(const ec_instance *in) { return ec_text(in->zone_off, in->zone_len); }
+static inline ec_string ec_version(const ec_instance *in) { return ec_text(in->version_off, in->version_len); }
+
+/* Metadata and attributes, in the order of the manifest's needs. */
+static inline ec_string ec_meta(const ec_instance *in, uint32_t key) {
+	const uint32_t *slot = (const uint32_t *)(ec_memory + in->meta_off) + 2 * key;
+	return ec_text(slot[0], slot[1]);
+}
+static inline const uint32_t *ec_slot(uint32_t i) { return (const uint32_t *)(ec_memory + ec_call()->attributes_off) + 2 * i; }
+static inline ec_string ec_attribute(uint32_t i) { return ec_text(ec_slot(i)[0], ec_slot(i)[1]); }
+/* Whether a numeric attribute is there; then *value is it. */
+static inline int ec_number(uint32_t i, uint32_t *value) {
+	if (ec_slot(i)[1] != 0xfffffffeu) return 0;
+	*value = ec_slot(i)[0];
+	return 1;
+}
+static inline int ec_equal(ec_string a, const char *b, uint32_t length) {
+	if (!a.text || a.length != length) return 0;
+	for (uint32_t i = 0; i < length; i++)
+		if (a.text[i] != b[i]) return 0;
+	return 1;
+}
+#define EC_IS(string, literal) ec_equal(string, literal, sizeof(literal) - 1)
+
+/* Verdicts. Those that are the same for the same record and attributes are
+ * EC_CACHEABLE: the host remembers them. EC_FINAL ends the chain of filters. */
+#define EC_CACHEABLE (1ull << 8)
+#define EC_FINAL (2ull << 8)
+#define EC_PASS 0ull
+static inline unsigned char *ec_out(void) { return ec_memory + ec_call()->out_off; }
+static inline uint64_t ec_keep32(uint32_t mask) { return 1 | (uint64_t)mask << 32; }         /* of at most 32 */
+static inline uint64_t ec_keep(uint32_t bytes) { return 2 | (uint64_t)bytes << 32; }         /* a bitmap in ec_out */
+static inline uint64_t ec_order(uint32_t count) { return 3 | (uint64_t)count << 32; }        /* uint16 in ec_out */
+static inline uint64_t ec_deny(uint16_t status, const char *reason, uint32_t length) {
+	for (uint32_t i = 0; i < length; i++) ec_out()[i] = (unsigned char)reason[i];
+	return 5 | (uint64_t)status << 16 | (uint64_t)length << 32;
+}
+static inline uint64_t ec_fail(uint16_t code) { return 255 | (uint64_t)code << 16; }
+
+static inline void ec_error(const char *text, uint32_t length) { ec_host_error_set(text, length); }
+#define EC_ERROR_TEXT(literal) ec_error(literal, sizeof(literal) - 1)
+
+/* Copies the configuration at a JSON pointer, "" is all of it; returns its
+ * length, or a negative code. What is longer than capacity is not copied. */
+static inline int32_t ec_config(const char *pointer, uint32_t length, char *buffer, uint32_t capacity) {
+	return ec_host_config_get(pointer, length, buffer, capacity);
+}
+#define EC_CONFIG(pointer, buffer) ec_config(pointer, sizeof(pointer) - 1, buffer, sizeof(buffer))
+
+EC_EXPORT("edgecache_abi_v1") void ec_export_marker(void) {}
+EC_EXPORT("ec_abi") int32_t ec_export_abi(void) { return 1 << 16; }
+EC_EXPORT("ec_init") int32_t ec_export_init(void) { return ec_start(); }
+EC_EXPORT("ec_arena") uint32_t ec_export_arena(uint32_t least) { return least <= sizeof ec_memory ? (uint32_t)(uintptr_t)ec_memory : 0; }
+EC_EXPORT("ec_filter") uint64_t ec_export_filter(uint32_t length) { (void)length; return ec_decide(); }
+
+#endif

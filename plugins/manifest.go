@@ -1,0 +1,220 @@
+package plugins
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// A Manifest is what a plugin says of itself: a file beside the module, x.yaml
+// beside x.wasm, or its custom section edgecache.manifest.
+type Manifest struct {
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	Kind    string `yaml:"kind"` // filter
+	ABI     string `yaml:"abi"`  // "1.0"
+	Needs   Needs  `yaml:"needs"`
+	May     []May  `yaml:"may"`
+	Limits  Limits `yaml:"limits"`
+}
+
+// Needs are the attributes that calls of a filter carry, in the order of their
+// slots: headers, query, attrs.
+type Needs struct {
+	Headers []string `yaml:"headers"` // of the request, in lower case
+	Query   []string `yaml:"query"`   // parameters
+	Attrs   []string `yaml:"attrs"`   // of attributes
+	Meta    []string `yaml:"meta"`    // metadata keys of each instance
+}
+
+// Limits are what a plugin wants of the host, within the host's own.
+type Limits struct {
+	MemoryPages     uint32 `yaml:"memory_pages"`      // of 64 KiB each; 0: 64
+	Fuel            int32  `yaml:"fuel"`              // of a call; 0: 150 000
+	FuelPerInstance int32  `yaml:"fuel_per_instance"` // besides, for each in the frame; 0: 100
+}
+
+// A May is something that a filter does to answers.
+type May string
+
+// What filters do to answers.
+const (
+	MayDrop    May = "drop"
+	MayReorder May = "reorder"
+	MayDeny    May = "deny"
+)
+
+var mays = []May{MayDrop, MayReorder, MayDeny}
+
+// Attributes besides headers and parameters. That of client.zone#hash is a
+// number, FNV-1a of 32 bits.
+const (
+	attrZone     = "client.zone"
+	attrZoneHash = "client.zone#hash"
+	attrIP       = "client.ip"
+)
+
+var attributes = []string{attrZone, attrZoneHash, attrIP}
+
+// manifestSection is the custom section that may hold the manifest.
+const manifestSection = "edgecache.manifest"
+
+const (
+	maxManifest = 64 << 10
+	maxPages    = 256 // 16 MiB
+	usualPages  = 64
+)
+
+// readManifest returns the manifest of the module at a path: that of the given
+// file, else of the one beside the module, else of its custom section.
+func readManifest(path, given string, binary []byte) (*Manifest, error) {
+	from := given
+	if from == "" {
+		from = strings.TrimSuffix(path, ".wasm") + ".yaml"
+	}
+	text, err := os.ReadFile(from)
+	if given == "" && errors.Is(err, os.ErrNotExist) {
+		if text = customSection(binary, manifestSection); text == nil {
+			return nil, fmt.Errorf("no manifest: %s, or a custom section %s of the module, expected", from, manifestSection)
+		}
+		from, err = "its custom section "+manifestSection, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := ParseManifest(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	return m, nil
+}
+
+// ParseManifest reads a manifest and completes it. The error tells all mistakes.
+func ParseManifest(text []byte) (m *Manifest, err error) {
+	defer func() {
+		if p := recover(); p != nil { // of the parser
+			m, err = nil, fmt.Errorf("not readable as YAML: %v", p)
+		}
+	}()
+	if len(text) > maxManifest {
+		return nil, fmt.Errorf("%d bytes, at most %d expected", len(text), maxManifest)
+	}
+	m = &Manifest{}
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(m); err != nil {
+		return nil, err
+	}
+	if m.Limits.MemoryPages == 0 {
+		m.Limits.MemoryPages = usualPages
+	}
+	if m.Limits.Fuel == 0 {
+		m.Limits.Fuel = callFuel
+	}
+	if m.Limits.FuelPerInstance == 0 {
+		m.Limits.FuelPerInstance = instanceFuel
+	}
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+var pluginName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+
+func (m *Manifest) validate() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !pluginName.MatchString(m.Name) {
+		add("name: %q: 1 to 63 of a-z 0-9 . - expected", m.Name)
+	}
+	switch m.Kind {
+	case "filter":
+	case "adapter":
+		add("kind: adapters are not in this version; filter expected")
+	default:
+		add("kind: %q: filter expected", m.Kind)
+	}
+	var major, minor int
+	if n, err := fmt.Sscanf(m.ABI, "%d.%d", &major, &minor); n != 2 || err != nil {
+		add("abi: %q: \"%d.%d\" expected", m.ABI, abiMajor, abiMinor)
+	} else if major != abiMajor || minor > abiMinor {
+		add("abi: %s: this host has %d.%d; a module for a newer one does not run here", m.ABI, abiMajor, abiMinor)
+	}
+	for _, a := range m.Needs.Attrs {
+		if !slices.Contains(attributes, a) {
+			add("needs.attrs: %q: one of %s expected", a, strings.Join(attributes, ", "))
+		}
+	}
+	for _, h := range m.Needs.Headers {
+		if h == "" || h != strings.ToLower(h) {
+			add("needs.headers: %q: a name in lower case expected", h)
+		}
+	}
+	if n := m.Needs.slots(); n > maxSlots {
+		add("needs: %d headers, parameters and attributes, at most %d expected", n, maxSlots)
+	}
+	if n := len(m.Needs.Meta); n > maxSlots {
+		add("needs.meta: %d keys, at most %d expected", n, maxSlots)
+	}
+	for _, may := range m.May {
+		if !slices.Contains(mays, may) {
+			add("may: %q: some of %s expected", may, joined(mays))
+		}
+	}
+	if m.Limits.MemoryPages > maxPages {
+		add("limits.memory_pages: %d, at most %d (16 MiB) expected", m.Limits.MemoryPages, maxPages)
+	}
+	if m.Limits.Fuel < 0 || m.Limits.Fuel > mostFuel {
+		add("limits.fuel: %d, at most %d expected", m.Limits.Fuel, mostFuel)
+	}
+	if m.Limits.FuelPerInstance < 0 || m.Limits.FuelPerInstance > mostFuel {
+		add("limits.fuel_per_instance: %d, at most %d expected", m.Limits.FuelPerInstance, mostFuel)
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Needs) slots() int { return len(n.Headers) + len(n.Query) + len(n.Attrs) }
+
+func joined(list []May) string {
+	text := make([]string, len(list))
+	for i, m := range list {
+		text[i] = string(m)
+	}
+	return strings.Join(text, ", ")
+}
+
+// customSection returns the contents of a module's custom section; nil if there
+// is none or the module is no module.
+func customSection(binary []byte, name string) []byte {
+	uvarint := func(b []byte) (n int, rest []byte) {
+		for shift := 0; len(b) > 0 && shift < 35; shift += 7 {
+			c := b[0]
+			n, b = n|int(c&0x7f)<<shift, b[1:]
+			if c < 0x80 {
+				return n, b
+			}
+		}
+		return -1, nil
+	}
+	for b := binary[min(8, len(binary)):]; len(b) > 0; {
+		id := b[0]
+		size, rest := uvarint(b[1:])
+		if size < 0 || size > len(rest) {
+			return nil
+		}
+		content := rest[:size]
+		b = rest[size:]
+		if id != 0 {
+			continue
+		}
+		if n, rest := uvarint(content); n >= 0 && n <= len(rest) && string(rest[:n]) == name {
+			return rest[n:]
+		}
+	}
+	return nil
+}

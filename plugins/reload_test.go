@@ -1,0 +1,140 @@
+package plugins_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/edgecache/edgecache/plugins"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A countingHandler counts what is logged.
+type countingHandler struct {
+	slog.Handler
+	mu   sync.Mutex
+	n    int
+	last string
+}
+
+func (h *countingHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *countingHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.n++
+	h.last = r.Message
+	return nil
+}
+
+func TestReloadsUnderLoadFailNoCall(t *testing.T) {
+	reloads := 100
+	if testing.Short() {
+		reloads = 20
+	}
+	f := newFilter(t, options(map[string]any{"strict": true}))
+	rec := sealed(20)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			sel := &registry.Selection{}
+			for n := 0; !stop.Load(); n++ {
+				sel.All, sel.Picks = true, sel.Picks[:0]
+				r := &request{zone: string(rune('a' + n%3))}
+				if err := f.Filter(r, rec, sel); err != nil {
+					t.Error(err)
+					return
+				}
+				if n := sel.Len(rec); n != 7 && n != 6 && n != 20 {
+					t.Errorf("%d instances are left", n)
+					return
+				}
+			}
+		})
+	}
+	for n := range reloads {
+		if err := f.Reload(options(map[string]any{"strict": n%2 == 1})); err != nil {
+			t.Error(err)
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+	if s := f.Status(); s.Generation != reloads+1 || s.Failed != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestReloadsLeaveNothingBehind(t *testing.T) {
+	f := newFilter(t, options(nil))
+	rec := sealed(20)
+	cycle := func(n int) {
+		for i := range n {
+			if err := f.Reload(options(map[string]any{"strict": i%2 == 0})); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Filter(&request{zone: "a"}, rec, &registry.Selection{All: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+	}
+	var before, after runtime.MemStats
+	cycle(20)
+	runtime.ReadMemStats(&before)
+	goroutines := runtime.NumGoroutine()
+	cycle(40)
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		t.Errorf("the heap has grown by %d bytes in 40 reloads", grown)
+	}
+	if n := runtime.NumGoroutine(); n > goroutines {
+		t.Errorf("%d goroutines, before there were %d", n, goroutines)
+	}
+}
+
+func TestAReloadThatFailsKeepsTheOldGeneration(t *testing.T) {
+	f := newFilter(t, options(map[string]any{"strict": true}))
+	rec := sealed(6)
+	bad := hostile("initfails")
+	if err := f.Reload(bad); err == nil {
+		t.Fatal("it is taken")
+	}
+	s := f.Status()
+	if s.Generation != 1 || !strings.Contains(s.Failed, "ec_init") {
+		t.Errorf("status %+v", s)
+	}
+	sel := &registry.Selection{All: true}
+	if err := f.Filter(&request{zone: "a"}, rec, sel); err != nil || sel.Len(rec) != 2 {
+		t.Errorf("%v, %d left; want the old filter's answer", err, sel.Len(rec))
+	}
+	if err := f.Reload(options(map[string]any{"strict": true})); err != nil {
+		t.Fatal(err)
+	}
+	if s := f.Status(); s.Generation != 1 || s.Failed != "" {
+		t.Errorf("what runs already was built again: %+v", s)
+	}
+}
+
+func TestAPinMustBeThatOfTheModule(t *testing.T) {
+	o := options(nil)
+	o.SHA256 = strings.Repeat("0", 64)
+	_, err := plugins.NewFilter(o, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "its sha256 is ") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAClosedFilterFails(t *testing.T) {
+	f := newFilter(t, options(nil))
+	f.Close()
+	err := f.Filter(&request{zone: "a"}, sealed(3), &registry.Selection{All: true})
+	if _, ok := errors.AsType[*plugins.Failure](err); !ok {
+		t.Errorf("%v", err)
+	}
+}

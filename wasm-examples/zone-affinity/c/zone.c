@@ -1,0 +1,40 @@
+/* zone: instances in the client's zone first, or only those.
+ *
+ * Configuration: {"strict": true} drops the others where there are any in the
+ * zone; otherwise they follow. */
+#include "edgecache.h"
+
+enum { ZONE_HASH, ZONE }; /* the manifest's needs */
+
+static int strict;
+
+static int32_t ec_start(void) {
+	char text[8];
+	int32_t n = EC_CONFIG("/strict", text);
+	strict = n == 4 && text[0] == 't';
+	return 0;
+}
+
+static int near(const ec_instance *in, uint32_t hash, ec_string zone) {
+	return in->zone_hash == hash && ec_equal(ec_zone(in), zone.text, zone.length);
+}
+
+static uint64_t ec_decide(void) {
+	uint32_t hash, n = ec_count(), kept = 0;
+	uint16_t *order = (uint16_t *)ec_out();
+	if (!ec_number(ZONE_HASH, &hash)) return EC_PASS | EC_CACHEABLE;
+	ec_string zone = ec_attribute(ZONE);
+	if (strict && n <= 32) {
+		uint32_t mask = 0;
+		for (uint32_t i = 0; i < n; i++)
+			if (near(ec_at(i), hash, zone)) mask |= 1u << i;
+		return (mask ? ec_keep32(mask) : EC_PASS) | EC_CACHEABLE;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (near(ec_at(i), hash, zone)) order[kept++] = (uint16_t)i;
+	if (kept == 0) return EC_PASS | EC_CACHEABLE;
+	if (!strict)
+		for (uint32_t i = 0; i < n; i++)
+			if (!near(ec_at(i), hash, zone)) order[kept++] = (uint16_t)i;
+	return ec_order(kept) | EC_CACHEABLE;
+}
