@@ -134,6 +134,14 @@ func (c *Client) Registries(ctx context.Context) ([]registry.RegistryStatus, err
 	return out.Registries, err
 }
 
+// Plugins returns what is known of each plugin, in config order.
+func (c *Client) Plugins(ctx context.Context) ([]registry.PluginStatus, error) {
+	out, err := get[struct {
+		Plugins []registry.PluginStatus `json:"plugins"`
+	}](ctx, c, "/v1/plugins")
+	return out.Plugins, err
+}
+
 // ReloadConfig makes the node read its configuration again. A *Problem of
 // kind "bad-config" lists what is wrong with it; then nothing changed.
 func (c *Client) ReloadConfig(ctx context.Context) error {

@@ -320,6 +320,13 @@ func (n *contractNode) deps() http.Deps {
 			return []registry.MemberStatus{{Name: "edge-1", State: "alive", Address: "127.0.0.1:7402", Synced: true}}
 		},
 		Forget: n.forget,
+		Plugins: func() []registry.PluginStatus {
+			return []registry.PluginStatus{{Name: "zone", Kind: "filter", Plugin: "zone 1.0.0", SHA256: "9f86d081", ABI: "1.0", Generation: 2,
+				State: "failed", Error: "export ec_filter is missing", Breaker: "closed", Calls: 7, Failures: map[string]uint64{"fuel": 1}}}
+		},
+		ReloadPlugin: func(name string) error {
+			return map[string]error{"zone": nil, "broken": errors.New("export ec_filter (i32) -> (i64) is missing"), "none": registry.ErrNotFound}[name]
+		},
 		Keyring: func(context.Context) (registry.KeyringReport, error) {
 			if n.engine.notReady.Load() {
 				return registry.KeyringReport{}, nil

@@ -28,7 +28,7 @@ type Control interface {
 
 // Deps are the parts of the program that the server speaks for. Answerer,
 // Control, Registries and the other functions must be set, but for Forget,
-// Keyring, Rotate, Trace and Logger; they are called concurrently.
+// Keyring, Rotate, Plugins, ReloadPlugin, Trace and Logger; they are called concurrently.
 type Deps struct {
 	Answerer      *registry.Answerer
 	Control       Control
@@ -43,6 +43,8 @@ type Deps struct {
 	Rotate        func(ctx context.Context, step registry.KeyringStep, key string) (registry.KeyringReport, error) // nil: alone
 	Registries    func() []registry.RegistryStatus
 	Ready         func() (ready bool, degraded []string)
+	Plugins       func() []registry.PluginStatus  // nil: none
+	ReloadPlugin  func(name string) error         // registry.ErrNotFound: no such plugin; nil: none
 	Reload        func(ctx context.Context) error // validates and swaps the configuration; an error changes nothing
 	Metrics       func(w io.Writer) error         // Prometheus text
 	Trace         registry.Trace                  // nil: off
@@ -52,6 +54,12 @@ type Deps struct {
 func (d Deps) withDefaults() Deps {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Plugins == nil {
+		d.Plugins = func() []registry.PluginStatus { return nil }
+	}
+	if d.ReloadPlugin == nil {
+		d.ReloadPlugin = func(string) error { return registry.ErrNotFound }
 	}
 	if d.RegistryNames == nil {
 		d.RegistryNames = func() []string { return nil }

@@ -33,14 +33,14 @@ func (s *Server) registries(c *call) error {
 	}{orEmpty(s.deps.Registries())})
 }
 
-// plugins answers GET /v1/plugins: this version runs none.
+// plugins answers GET /v1/plugins.
 func (s *Server) plugins(c *call) error {
 	if err := noParameters(c); err != nil {
 		return err
 	}
 	return writeJSON(c, fasthttp.StatusOK, struct {
-		Plugins []struct{} `json:"plugins"`
-	}{[]struct{}{}})
+		Plugins []registry.PluginStatus `json:"plugins"`
+	}{orEmpty(s.deps.Plugins())})
 }
 
 // entries answers GET /v1/entries: one page of what is cached, by name and

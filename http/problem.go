@@ -68,6 +68,7 @@ var (
 	notFoundFailure     = failure{registry.ErrNotFound, fasthttp.StatusNotFound, "not-found", "No such service"}
 	noDocumentFailure   = failure{registry.ErrNoDocument, fasthttp.StatusNotFound, "no-document", "No document"}
 	noSuchMember        = failure{nil, fasthttp.StatusNotFound, "not-found", "No such member"}
+	noSuchPlugin        = failure{nil, fasthttp.StatusNotFound, "not-found", "No such plugin"}
 	noSuchRegistryFault = failure{registry.ErrNoRegistry, fasthttp.StatusNotFound, "no-such-registry", "No such registry"}
 )
 

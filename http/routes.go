@@ -43,6 +43,7 @@ var adminRoutes = []route{
 	{"POST", "/v1/keyring/remove", scopeAdmin, classAdmin, rotate(registry.KeyringRemove)},
 	{"GET", "/v1/registries", scopeRead, classAdmin, (*Server).registries},
 	{"GET", "/v1/plugins", scopeRead, classAdmin, (*Server).plugins},
+	{"POST", "/v1/plugins/{name}/reload", scopeAdmin, classAdmin, (*Server).reloadPlugin},
 	{"GET", "/v1/entries", scopeRead, classAdmin, (*Server).entries},
 	{"GET", "/metrics", scopeMetrics, classAdmin, (*Server).metrics},
 	{"GET", "/debug/pprof/", scopeAdmin, classAdmin, (*Server).pprofIndex},

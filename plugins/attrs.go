@@ -3,6 +3,7 @@ package plugins
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/edgecache/edgecache/registry"
@@ -44,7 +45,7 @@ func (n *Needs) slotList() []slot {
 func (n *Needs) varies() (vary string, private bool) {
 	headers := append([]string(nil), n.Headers...)
 	for _, a := range n.Attrs {
-		if a == attrZone || a == attrZoneHash {
+		if (a == attrZone || a == attrZoneHash) && !slices.Contains(headers, "edgecache-zone") {
 			headers = append(headers, "edgecache-zone")
 		}
 		private = true // all of them come from the address, where nothing else says them

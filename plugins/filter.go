@@ -12,20 +12,21 @@ import (
 // A Filter is a plugin that filters answers. It implements [registry.Filter],
 // and never blocks: if all of its instances are busy, the call fails.
 type Filter struct {
+	name    string
 	options FilterOptions
 	logger  *slog.Logger
 	stats   stats
 	breaker breaker
 	current atomic.Pointer[generation]
 
-	mu          sync.Mutex // one change at a time; protects the fields below
+	mu          sync.Mutex // protects the fields below, and options
 	generations int
 	failed      string // why the last change was refused; "" if it was not
 }
 
 // NewFilter loads a filter's module and runs it. The caller closes the filter.
 func NewFilter(o FilterOptions, logger *slog.Logger) (*Filter, error) {
-	f := &Filter{options: o, logger: logger}
+	f := &Filter{name: o.Name, options: o, logger: logger}
 	if err := f.Reload(o); err != nil {
 		return nil, err
 	}
@@ -36,23 +37,53 @@ func NewFilter(o FilterOptions, logger *slog.Logger) (*Filter, error) {
 // calls get the new generation, those under way end with the old one. An error
 // changes nothing. What is as before stays.
 func (f *Filter) Reload(o FilterOptions) error {
+	c, err := f.prepare(o)
+	if err == nil {
+		c.commit()
+	}
+	return err
+}
+
+// A change is a generation that was built and may take over.
+type change struct {
+	filter  *Filter
+	options FilterOptions
+	next    *generation // nil: the one that runs stays
+}
+
+// prepare builds the generation for some options.
+func (f *Filter) prepare(o FilterOptions) (*change, error) {
+	g, err := f.build(o)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	g, err := f.build(o)
-	if err != nil {
+	if f.failed = ""; err != nil {
 		f.failed = err.Error()
-		return err
+		return nil, err
 	}
-	f.failed, f.options = "", o
-	if g == nil {
-		return nil
+	return &change{f, o, g}, nil
+}
+
+// commit has the change take effect.
+func (c *change) commit() {
+	f := c.filter
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.options = c.options
+	if c.next == nil {
+		return
 	}
 	f.generations++
 	f.breaker.reset()
-	if old := f.current.Swap(g); old != nil {
+	if old := f.current.Swap(c.next); old != nil {
 		old.close()
 	}
-	return nil
+}
+
+// abandon ends what was built.
+func (c *change) abandon() {
+	if c.next != nil {
+		c.next.close()
+	}
 }
 
 // build returns the generation for some options, nil if it is the one that runs.
@@ -67,7 +98,10 @@ func (f *Filter) build(o FilterOptions) (*generation, error) {
 	if err := o.grant(&m.Manifest); err != nil {
 		return nil, err
 	}
-	if old := f.current.Load(); old != nil && old.module.same(m) && f.options.same(&o) {
+	f.mu.Lock()
+	unchanged := f.options.same(&o)
+	f.mu.Unlock()
+	if old := f.current.Load(); old != nil && old.module.same(m) && unchanged {
 		return nil, nil
 	}
 	return newGeneration(&o, m, f.logger, &f.stats)
@@ -113,7 +147,7 @@ func (f *Filter) fail(e *Failure) {
 	n := f.stats.failed(e.Kind)
 	opened := f.breaker.failed(f.stats.calls.sum())
 	if opened || n == 1 {
-		f.logger.Warn("plugins: a filter failed", "filter", f.options.Name, "kind", e.Kind, "err", e.Err, "breaker open", opened)
+		f.logger.Warn("plugins: a filter failed", "filter", f.name, "kind", e.Kind, "err", e.Err, "breaker open", opened)
 	}
 }
 

@@ -42,7 +42,7 @@ func sealed(n int) *registry.Record {
 // options are those of the zone filter in C.
 func options(config map[string]any) plugins.FilterOptions {
 	o := plugins.FilterDefaults()
-	o.Name, o.Plugin, o.Manifest, o.Config = "zone", "testdata/zone-c.wasm", "../wasm-examples/zone-affinity/zone.yaml", config
+	o.Name, o.Plugin, o.Manifest, o.Config = "zone", "../wasm-examples/zone-affinity/c/zone.wasm", "../wasm-examples/zone-affinity/zone.yaml", config
 	return o
 }
 

@@ -65,7 +65,7 @@ func TestReloadsUnderLoadFailNoCall(t *testing.T) {
 	}
 	stop.Store(true)
 	wg.Wait()
-	if s := f.Status(); s.Generation != reloads+1 || s.Failed != "" {
+	if s := f.Status(); s.Generation != reloads+1 || s.Error != "" {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -106,7 +106,7 @@ func TestAReloadThatFailsKeepsTheOldGeneration(t *testing.T) {
 		t.Fatal("it is taken")
 	}
 	s := f.Status()
-	if s.Generation != 1 || !strings.Contains(s.Failed, "ec_init") {
+	if s.Generation != 1 || !strings.Contains(s.Error, "ec_init") {
 		t.Errorf("status %+v", s)
 	}
 	sel := &registry.Selection{All: true}
@@ -116,7 +116,7 @@ func TestAReloadThatFailsKeepsTheOldGeneration(t *testing.T) {
 	if err := f.Reload(options(map[string]any{"strict": true})); err != nil {
 		t.Fatal(err)
 	}
-	if s := f.Status(); s.Generation != 1 || s.Failed != "" {
+	if s := f.Status(); s.Generation != 1 || s.Error != "" {
 		t.Errorf("what runs already was built again: %+v", s)
 	}
 }

@@ -1,34 +1,17 @@
 package plugins
 
-import "maps"
+import (
+	"maps"
 
-// A Status is what is known of a filter.
-type Status struct {
-	Name       string            `json:"name"`
-	Kind       string            `json:"kind"`
-	Plugin     string            `json:"plugin"` // name and version of its manifest
-	SHA256     string            `json:"sha256"`
-	ABI        string            `json:"abi"`
-	Generation int               `json:"generation"`
-	State      string            `json:"state"` // ok, or failed: a change was refused, and the old generation runs
-	Failed     string            `json:"error,omitempty"`
-	Breaker    string            `json:"breaker"`
-	Calls      uint64            `json:"calls"`
-	Memoized   uint64            `json:"memoized"` // answered by a verdict that was kept
-	Skipped    uint64            `json:"skipped"`  // while the breaker was open
-	Failures   map[string]uint64 `json:"failures"` // by kind
-	Recycled   uint64            `json:"recycled"` // instances ended because their memory grew
-	LogDropped uint64            `json:"log_dropped"`
-	Instances  int64             `json:"instances"`
-	Memory     uint64            `json:"memory"` // bytes an instance may have
-}
+	"github.com/edgecache/edgecache/registry"
+)
 
 // Status returns what is known of the filter.
-func (f *Filter) Status() Status {
+func (f *Filter) Status() registry.PluginStatus {
 	f.mu.Lock()
-	s := Status{Name: f.options.Name, Kind: "filter", Generation: f.generations, State: "ok", Failed: f.failed}
+	s := registry.PluginStatus{Name: f.options.Name, Kind: "filter", Generation: f.generations, State: "ok", Error: f.failed}
 	f.mu.Unlock()
-	if s.Failed != "" {
+	if s.Error != "" {
 		s.State = "failed"
 	}
 	s.Breaker, s.Calls, s.Memoized, s.Skipped = f.breaker.state(), f.stats.calls.sum(), f.stats.memoized.sum(), f.stats.broken.Load()

@@ -19,6 +19,7 @@ import (
 	"github.com/edgecache/edgecache/cache"
 	"github.com/edgecache/edgecache/gossip"
 	httpd "github.com/edgecache/edgecache/http"
+	"github.com/edgecache/edgecache/plugins"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/store"
 )
@@ -26,15 +27,16 @@ import (
 // A Config is the whole configuration. Its sections are the Options of the
 // packages that they configure.
 type Config struct {
-	Node       nodeOptions        `yaml:"node"`
-	HTTP       httpd.Options      `yaml:"http"`
-	Admin      httpd.AdminOptions `yaml:"admin"`
-	Gossip     gossip.Options     `yaml:"gossip"`
-	Cache      cache.Options      `yaml:"cache"`
-	Store      store.Options      `yaml:"store"`
-	Log        logOptions         `yaml:"log"`
-	Tracing    tracingOptions     `yaml:"tracing"`
-	Registries []registryConfig   `yaml:"registries"`
+	Node       nodeOptions             `yaml:"node"`
+	HTTP       httpd.Options           `yaml:"http"`
+	Admin      httpd.AdminOptions      `yaml:"admin"`
+	Gossip     gossip.Options          `yaml:"gossip"`
+	Cache      cache.Options           `yaml:"cache"`
+	Store      store.Options           `yaml:"store"`
+	Log        logOptions              `yaml:"log"`
+	Tracing    tracingOptions          `yaml:"tracing"`
+	Registries []registryConfig        `yaml:"registries"`
+	Filters    []plugins.FilterOptions `yaml:"filters"`
 }
 
 // nodeOptions are the config section `node`.
@@ -237,6 +239,7 @@ func (c *Config) validate(m *mistakes) {
 	m.section("http.tls", validateCertificate(c.HTTP.TLS))
 	m.section("admin.tls", validateCertificate(c.Admin.TLS))
 	c.validateRegistries(m)
+	c.validateFilters(m)
 	for i, t := range c.Admin.Tokens {
 		c.validateToken(m, fmt.Sprintf("admin.tokens[%d].registries", i), t)
 	}

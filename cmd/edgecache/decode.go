@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/edgecache/edgecache/plugins"
 )
 
 // maxNodes bounds the nodes of one document, aliases expanded.
@@ -74,6 +76,10 @@ func (d *decoder) value(node ast.Node, v reflect.Value, path string) {
 	switch dst := v.Addr().Interface().(type) {
 	case *[]registryConfig:
 		d.registries(node, dst, path)
+		return
+	case *plugins.FilterOptions:
+		*dst = plugins.FilterDefaults()
+		d.object(node, path, fieldsOf(v)...)
 		return
 	case interface{ UnmarshalYAML(func(any) error) error }:
 		err := dst.UnmarshalYAML(func(to any) error { return yaml.NodeToValue(node, to, yaml.Strict()) })

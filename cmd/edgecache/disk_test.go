@@ -247,7 +247,7 @@ func TestStatusShowsTheStore(t *testing.T) {
 		node := newFakeNode(t, map[string]fakeAnswer{
 			"GET /v1/status": {200, `{"node":"edge-1","version":"1.0","uptime_ms":61000,"ready":true,"degraded":` + tc.degraded + `,"synced":true,` +
 				`"memory":{"entries":2,"bytes":3500,"limit":268435456},"store":` + tc.store + `,"lookups":{"hits":10}}`},
-			"GET /v1/registries": {200, `{"registries":[]}`}, "GET /v1/entries": {200, `{"entries":[]}`},
+			"GET /v1/registries": {200, `{"registries":[]}`}, "GET /v1/plugins": {200, `{"plugins":[]}`}, "GET /v1/entries": {200, `{"entries":[]}`},
 		})
 		want := "memory: 2 entries, 3.4KiB of 256MiB\n" + tc.want + "lookups: 10 hits"
 		for _, args := range [][]string{{"status"}, {"top", "--once", "--interval", "100ms"}} {

@@ -38,6 +38,7 @@ type snapshot struct {
 	members    []registry.MemberStatus
 	mesh       gossip.MeshStats
 	registries []registry.RegistryStatus
+	plugins    []registry.PluginStatus
 	http       httpd.Stats
 	ready      bool
 }
@@ -56,7 +57,7 @@ const (
 // families returns the one list of metric names, but for the histograms and
 // those of the Go runtime and the process.
 func families() []family {
-	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), gossipFamilies(), registryFamilies(), httpFamilies(), nodeFamilies())
+	return slices.Concat(cacheFamilies(), persistFamilies(), storeFamilies(), gossipFamilies(), registryFamilies(), pluginFamilies(), httpFamilies(), nodeFamilies())
 }
 
 func cacheFamilies() []family {
@@ -201,7 +202,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := &snapshot{
 		node: m.node, cache: m.node.cache.Stats(), memory: m.node.cache.Memory(),
-		members: m.node.members(), mesh: m.node.mesh(), registries: m.node.cache.Registries(), http: m.node.server.Stats(),
+		members: m.node.members(), mesh: m.node.mesh(), registries: m.node.cache.Registries(), plugins: m.node.plugins.Status(), http: m.node.server.Stats(),
 	}
 	s.ready, _ = m.node.cache.Ready()
 	if disk := m.node.disk; disk != nil {

@@ -49,14 +49,15 @@ func TestMetricNamesFollowTheRule(t *testing.T) {
 		if total := strings.HasSuffix(f.name, "_total"); total != (f.kind == counter) {
 			t.Errorf("%s: counters, and only they, end in _total", f.name)
 		}
-		if part := strings.Split(f.name, "_"); !slices.Contains([]string{"cache", "store", "gossip", "registry", "http", "node"}, part[1]) {
+		if part := strings.Split(f.name, "_"); !slices.Contains([]string{"cache", "store", "gossip", "registry", "plugins", "http", "node"}, part[1]) {
 			t.Errorf("%s: no package %s", f.name, part[1])
 		}
 	}
 }
 
 func TestAScrapeShowsEveryMetric(t *testing.T) {
-	config := files(t, "edgecache.yaml", twoPorts+"registries: [{name: files, type: file, path: DIR/web.yaml, warm: all}]\n", "web.yaml", webFile)
+	config := files(t, "edgecache.yaml", twoPorts+"registries: [{name: files, type: file, path: DIR/web.yaml, warm: all}]\n"+
+		"filters: ["+brokenFilter("broken", "trap-unreachable", "open")+"]\n", "web.yaml", webFile)
 	s := startServe(t, "--config", config)
 	waitUntil(t, "a hit", func() bool {
 		_, _ = s.request("GET", s.data+"/v1/services/web")

@@ -17,6 +17,7 @@ import (
 type nodeState struct {
 	registry.NodeStatus
 	Registries []registry.RegistryStatus `json:"registries"`
+	Plugins    []registry.PluginStatus   `json:"plugins"`
 }
 
 func statusCommand(g *globals) *cobra.Command {
@@ -34,11 +35,18 @@ func statusCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				plugins, err := c.Plugins(cmd.Context())
+				if err != nil {
+					return err
+				}
 				if g.output == "json" {
-					return g.printJSON(nodeState{status, registries})
+					return g.printJSON(nodeState{status, registries, plugins})
 				}
 				printStatus(g.stdout, status)
-				return printRegistries(g.stdout, registries)
+				if err := printRegistries(g.stdout, registries); err != nil || len(plugins) == 0 {
+					return err
+				}
+				return printPlugins(g.stdout, plugins)
 			})
 		},
 	}
@@ -84,6 +92,20 @@ func printRegistries(w io.Writer, registries []registry.RegistryStatus) error {
 		}
 		t.row(r.Name, r.Type, string(r.Kind), r.State, r.Breaker, strconv.Itoa(r.Services), strconv.Itoa(r.Watch.Live),
 			strconv.FormatUint(r.Calls, 10), strconv.FormatUint(r.Failures, 10), last, problem)
+	}
+	return t.print(w)
+}
+
+func printPlugins(w io.Writer, plugins []registry.PluginStatus) error {
+	fmt.Fprintln(w)
+	t := newTable("PLUGIN", "KIND", "RUNS", "SHA256", "GENERATION", "STATE", "BREAKER", "CALLS", "KEPT", "FAILURES", "LAST ERROR")
+	for _, p := range plugins {
+		failures := uint64(0)
+		for _, n := range p.Failures {
+			failures += n
+		}
+		t.row(p.Name, p.Kind, p.Plugin, p.SHA256[:min(12, len(p.SHA256))], strconv.Itoa(p.Generation), p.State, p.Breaker,
+			strconv.FormatUint(p.Calls, 10), strconv.FormatUint(p.Memoized, 10), strconv.FormatUint(failures, 10), clip(strings.Join(strings.Fields(p.Error), " "), 60))
 	}
 	return t.print(w)
 }

@@ -7,11 +7,13 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/edgecache/edgecache/cache"
 )
 
 // liveKeys are what a reload changes; a key stands for all below it too.
 var liveKeys = []string{
-	"registries", "cache", "log", "admin.tokens",
+	"registries", "filters", "cache", "log", "admin.tokens",
 	"http.tokens", "http.cors", "http.zones", "http.limits", "http.max_age",
 }
 
@@ -41,20 +43,34 @@ func (n *node) swap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
+	filters, err := n.plugins.Prepare(cfg.Filters)
+	if err != nil {
 		return errors.Join(err, closeSources(regs))
 	}
-	if err := n.server.SetLive(cfg.HTTP, cfg.Admin); err != nil {
+	if err := n.takeOver(ctx, cfg, regs); err != nil {
+		filters.Abandon()
 		return errors.Join(err, closeSources(regs))
 	}
-	if err := n.cache.Reload(regs, cfg.Cache); err != nil {
-		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin), closeSources(regs))
-	}
+	filters.Commit()
 	n.handler.apply(cfg.Log)
 	n.config = cfg
 	n.setNames(cfg)
 	for _, w := range warnings {
 		n.log.Warn(w)
+	}
+	return nil
+}
+
+// takeOver has the server and the cache go by a configuration, or neither.
+func (n *node) takeOver(ctx context.Context, cfg *Config, regs []cache.Registry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := n.server.SetLive(cfg.HTTP, cfg.Admin); err != nil {
+		return err
+	}
+	if err := n.cache.Reload(regs, cfg.Cache); err != nil {
+		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin))
 	}
 	return nil
 }

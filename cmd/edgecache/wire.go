@@ -13,6 +13,7 @@ import (
 	"github.com/edgecache/edgecache/cache"
 	"github.com/edgecache/edgecache/gossip"
 	httpd "github.com/edgecache/edgecache/http"
+	"github.com/edgecache/edgecache/plugins"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/store"
 )
@@ -26,6 +27,7 @@ type node struct {
 	disk     *store.Store // nil: none
 	gossip   *gossip.Node // nil: alone
 	cache    *cache.Cache
+	plugins  *plugins.Host
 	server   *httpd.Server
 	metrics  *metrics
 	started  time.Time
@@ -55,6 +57,9 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	regs, err := n.build(cfg)
 	if err != nil {
 		return nil, errors.Join(err, n.release())
+	}
+	if n.plugins, err = plugins.NewHost(cfg.Filters, n.log); err != nil {
+		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
 	if n.disk, err = openDisk(cfg, n.log); err != nil {
 		return nil, errors.Join(err, closeSources(regs), n.release())
@@ -88,13 +93,15 @@ func (n *node) cacheOptions(cfg *Config, regs []cache.Registry) cache.Options {
 // deps are the functions that the server calls.
 func (n *node) deps() httpd.Deps {
 	d := httpd.Deps{
-		Answerer: &registry.Answerer{Engine: n.cache},
+		Answerer: &registry.Answerer{Engine: n.cache, Filters: n.plugins.Filters},
 		Control:  n.cache,
 		Node:     n.options.Name, Version: version(), Zone: n.options.Zone, Durable: n.disk != nil,
 		RegistryNames: func() []string { return *n.names.Load() },
 		Status:        n.status,
 		Members:       n.members,
 		Registries:    n.cache.Registries,
+		Plugins:       n.plugins.Status,
+		ReloadPlugin:  n.plugins.Reload,
 		Ready:         n.ready,
 		Reload:        n.reload,
 		Metrics:       func(w io.Writer) error { return n.metrics.write(w) },
@@ -142,6 +149,9 @@ func (n *node) close() error {
 // release closes what the cache stands on.
 func (n *node) release() error {
 	n.tracing.close()
+	if n.plugins != nil {
+		n.plugins.Close()
+	}
 	if n.disk == nil {
 		return nil
 	}

@@ -1,0 +1,158 @@
+package plugins
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A Host runs the filters of a configuration, in its order.
+type Host struct {
+	logger *slog.Logger
+	named  atomic.Pointer[[]registry.NamedFilter]
+	runs   atomic.Pointer[[]*Filter] // likewise
+
+	mu      sync.Mutex // one change at a time; protects the field below
+	filters []*Filter
+}
+
+// NewHost loads all filters of a configuration. The caller closes the host.
+func NewHost(list []FilterOptions, logger *slog.Logger) (*Host, error) {
+	h := &Host{logger: logger}
+	h.publish(nil)
+	p, err := h.Prepare(list)
+	if err != nil {
+		return nil, err
+	}
+	p.Commit()
+	return h, nil
+}
+
+// Filters returns the filters that run, for [registry.Answerer].
+func (h *Host) Filters() []registry.NamedFilter { return *h.named.Load() }
+
+// A Plan is a configuration of filters that was built and may take effect.
+// Exactly one of Commit and Abandon must be called.
+type Plan struct {
+	host    *Host
+	changes []*change
+}
+
+// Prepare builds what a configuration of filters needs that does not run
+// already. The error tells what is wrong with each, and changes nothing. No
+// other change is made until the plan is committed or abandoned.
+func (h *Host) Prepare(list []FilterOptions) (*Plan, error) {
+	h.mu.Lock()
+	p := &Plan{host: h}
+	var errs []error
+	for _, o := range list {
+		f := h.find(o.Name)
+		if f == nil {
+			f = &Filter{name: o.Name, options: o, logger: h.logger}
+		}
+		c, err := f.prepare(o)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("filter %s: %w", o.Name, err))
+			continue
+		}
+		p.changes = append(p.changes, c)
+	}
+	if len(errs) > 0 {
+		p.Abandon()
+		return nil, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+func (h *Host) find(name string) *Filter {
+	i := slices.IndexFunc(h.filters, func(f *Filter) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	return h.filters[i]
+}
+
+// Commit has the plan take effect. Filters that it does not name end once their
+// calls have.
+func (p *Plan) Commit() {
+	h := p.host
+	defer h.mu.Unlock()
+	old := h.filters
+	h.filters = nil
+	for _, c := range p.changes {
+		c.commit()
+		h.filters = append(h.filters, c.filter)
+	}
+	h.publish(h.filters)
+	for _, f := range old {
+		if !slices.Contains(h.filters, f) {
+			f.Close()
+		}
+	}
+}
+
+// Abandon ends what was built; nothing changes.
+func (p *Plan) Abandon() {
+	for _, c := range p.changes {
+		c.abandon()
+	}
+	p.host.mu.Unlock()
+}
+
+// Reload has one filter run what is now at its path. It is
+// [registry.ErrNotFound] if there is none of that name.
+func (h *Host) Reload(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.find(name)
+	if f == nil {
+		return registry.ErrNotFound
+	}
+	f.mu.Lock()
+	o := f.options
+	f.mu.Unlock()
+	if err := f.Reload(o); err != nil {
+		return err
+	}
+	h.publish(h.filters)
+	return nil
+}
+
+// publish makes the list that answers go by.
+func (h *Host) publish(filters []*Filter) {
+	named := make([]registry.NamedFilter, len(filters))
+	for i, f := range filters {
+		n := &named[i]
+		n.Name, n.Filter = f.name, f
+		n.Registries, n.Services = f.options.Registries, f.options.Services
+		n.FailClosed = f.options.OnFailure == "closed"
+		n.Varies, n.Private = f.current.Load().module.Manifest.Needs.varies()
+	}
+	h.named.Store(&named)
+	h.runs.Store(&filters)
+}
+
+// Status returns what is known of each plugin, in config order.
+func (h *Host) Status() []registry.PluginStatus {
+	list := []registry.PluginStatus{}
+	for _, f := range *h.runs.Load() {
+		list = append(list, f.Status())
+	}
+	return list
+}
+
+// Close ends all filters; calls under way end first.
+func (h *Host) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.publish(nil)
+	for _, f := range h.filters {
+		f.Close()
+	}
+	h.filters = nil
+}

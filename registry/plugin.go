@@ -1,0 +1,22 @@
+package registry
+
+// A PluginStatus is what is known of a plugin.
+type PluginStatus struct {
+	Name       string            `json:"name"`   // in the configuration
+	Kind       string            `json:"kind"`   // filter
+	Plugin     string            `json:"plugin"` // name and version of its manifest
+	SHA256     string            `json:"sha256"`
+	ABI        string            `json:"abi"`
+	Generation int               `json:"generation"`
+	State      string            `json:"state"`           // ok, or failed: a change was refused, and the old generation runs
+	Error      string            `json:"error,omitempty"` // why it was refused
+	Breaker    string            `json:"breaker"`         // closed, open, half-open
+	Calls      uint64            `json:"calls"`           // of guests
+	Memoized   uint64            `json:"memoized"`        // requests answered by a verdict that was kept
+	Skipped    uint64            `json:"skipped"`         // requests while the breaker was open
+	Failures   map[string]uint64 `json:"failures"`        // by kind
+	Recycled   uint64            `json:"recycled"`        // instances ended because their memory grew
+	LogDropped uint64            `json:"log_dropped"`     // lines beyond the rate
+	Instances  int64             `json:"instances"`
+	Memory     uint64            `json:"memory"` // bytes an instance may have
+}
