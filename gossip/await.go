@@ -28,9 +28,11 @@ func (n *Node) issued(raw []byte, durable bool) {
 
 // A waiting caller, and what it waits for.
 type waiting struct {
+	token uint64
 	id    protocol.RecordID
 	level protocol.Level
 	done  chan protocol.Confirmation
+	left  bool // it does not wait any more
 }
 
 func recordID(inv *registry.Invalidation) protocol.RecordID {
@@ -39,26 +41,30 @@ func recordID(inv *registry.Invalidation) protocol.RecordID {
 
 // Await implements cache.Cluster.
 func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error) {
-	w := waiting{id: recordID(inv), level: protocol.LevelQuorum, done: make(chan protocol.Confirmation, 1)}
+	w := &waiting{id: recordID(inv), level: protocol.LevelQuorum, done: make(chan protocol.Confirmation, 1)}
 	if level == registry.LevelAll {
 		w.level = protocol.LevelAll
 	}
-	n.mu.Lock()
-	n.tokens++
-	token := n.tokens
-	n.mu.Unlock()
-	n.hand(happening{run: func() {
-		n.waits[token] = w
-		n.step(protocol.Await{Token: token, ID: w.id, Level: w.level})
-	}})
-	defer n.hand(happening{run: func() { delete(n.waits, token) }})
+	n.hand(happening{wait: w})
 	select {
 	case c := <-w.done:
 		return n.describe(inv, c), nil
 	case <-ctx.Done():
+		n.hand(happening{run: func() { w.left = true; delete(n.waits, w.token) }})
 	case <-n.ctx.Done():
 	}
 	return n.Confirmation(inv), context.Cause(ctx)
+}
+
+// await has the core answer somebody who waits.
+func (n *Node) await(now protocol.Time, w *waiting) {
+	if w.left {
+		return
+	}
+	n.waited++
+	w.token = n.waited
+	n.waits[w.token] = w
+	n.stepAt(now, protocol.Await{Token: w.token, ID: w.id, Level: w.level})
 }
 
 // awaitAgain has a new core answer those who wait.

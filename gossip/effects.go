@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -14,7 +15,7 @@ func (n *Node) do(e protocol.Effect) {
 	switch e := e.(type) {
 	case protocol.Send:
 		if s := n.streams[e.Conn]; s != nil {
-			send(s, e.Frame)
+			n.send(s, e.Frame)
 		}
 	case protocol.Close:
 		n.closeStream(e)
@@ -47,22 +48,44 @@ func (n *Node) do(e protocol.Effect) {
 	}
 }
 
-// send sends a frame; one of many or long records as several.
-func send(s *transport.Stream, f protocol.Frame) {
+// send sends a frame; one of many or long records as several. Those that go to
+// several peers are encoded once.
+func (n *Node) send(s *transport.Stream, f protocol.Frame) {
 	records, ok := f.(protocol.Records)
 	if !ok {
 		s.Send(protocol.AppendFrame(nil, f))
 		return
 	}
-	for list := records.Records; len(list) > 0; {
+	list := records.Records
+	if len(list) == 0 {
+		return
+	}
+	if last := n.spread.records; len(last) != len(list) || &last[0] != &list[0] {
+		n.spread = spread{list, encodeRecords(list)}
+	}
+	for _, data := range n.spread.frames {
+		s.Send(data)
+	}
+}
+
+// A spread is records as they were sent last, of one step.
+type spread struct {
+	records []protocol.Record
+	frames  [][]byte
+}
+
+func encodeRecords(list []protocol.Record) (frames [][]byte) {
+	for len(list) > 0 {
 		n, size := 0, 0
 		for n < len(list) && (n == 0 || size+len(list[n].Raw) <= frameBytes) {
 			size += len(list[n].Raw)
 			n++
 		}
-		s.Send(protocol.AppendFrame(nil, protocol.Records{Records: list[:n]}))
+		data := make([]byte, 0, size+n*binary.MaxVarintLen16+binary.MaxVarintLen64)
+		frames = append(frames, protocol.AppendFrame(data, protocol.Records{Records: list[:n]}))
 		list = list[n:]
 	}
+	return frames
 }
 
 const frameBytes = 1 << 20 // of records in a frame, unless one alone is longer
@@ -82,18 +105,7 @@ func (n *Node) take(e protocol.Log) {
 	list := make([]registry.Received, 0, len(e.Records))
 	ids := make([]protocol.RecordID, 0, len(e.Records))
 	for _, r := range e.Records {
-		inv := &registry.Invalidation{Origin: uint64(r.ID.Origin), Epoch: r.ID.Epoch, Seq: r.ID.Seq}
-		if r.Change == nil {
-			parsed, err := registry.ParseInvalidation(r.Raw)
-			if err != nil {
-				// What cannot be read may cover anything.
-				n.log.Error("gossip: an invalidation cannot be read: everything is invalidated", "id", r.ID.String(), "err", err)
-				parsed = inv
-				parsed.Mode, parsed.Selectors = registry.ModeHard, []registry.Selector{{All: true}}
-			}
-			inv = parsed
-		}
-		list = append(list, registry.Received{Inv: inv, Raw: r.Raw})
+		list = append(list, registry.Received{Inv: n.invalidation(r), Raw: r.Raw})
 		ids = append(ids, r.ID)
 	}
 	if len(e.Members) > 0 {
@@ -121,6 +133,22 @@ func (n *Node) take(e protocol.Log) {
 		}})
 		return nil
 	})
+}
+
+// invalidation reads a record. What changes the members covers nothing; what
+// cannot be read may cover anything.
+func (n *Node) invalidation(r protocol.Record) *registry.Invalidation {
+	var mode registry.Mode
+	var selectors []registry.Selector
+	if r.Change == nil {
+		inv, err := registry.ParseInvalidation(r.Raw)
+		if err == nil {
+			return inv
+		}
+		n.log.Error("gossip: an invalidation cannot be read: everything is invalidated", "id", r.ID.String(), "err", err)
+		mode, selectors = registry.ModeHard, []registry.Selector{{All: true}}
+	}
+	return &registry.Invalidation{Origin: uint64(r.ID.Origin), Epoch: r.ID.Epoch, Seq: r.ID.Seq, Mode: mode, Selectors: selectors}
 }
 
 // serve sends records from the journal.

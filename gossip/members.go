@@ -18,7 +18,7 @@ func (n *Node) note(members []protocol.Member) {
 		named[m.ID] = m.Name
 	}
 	n.mu.Lock()
-	n.named = named
+	n.named, n.described = named, described{}
 	n.mu.Unlock()
 	n.members.Store(&members)
 }
@@ -31,23 +31,37 @@ func (n *Node) isNamed(id protocol.NodeID) bool {
 	return ok
 }
 
-// describe names those who confirmed.
+// describe names those who confirmed. Nothing in its lists may be changed: many
+// invalidations after each other are confirmed by the same members.
 func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) registry.Confirmation {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	names := func(ids []protocol.NodeID) []string {
-		list := make([]string, 0, len(ids))
-		for _, id := range ids {
-			name := n.named[id]
-			if name == "" {
-				name = id.String()
-			}
-			list = append(list, name)
-		}
-		return list
+	d := &n.described
+	if d.Members == 0 || !slices.Equal(d.of.Confirmed, c.Confirmed) || !slices.Equal(d.of.Fenced, c.Fenced) || !slices.Equal(d.of.Pending, c.Pending) {
+		*d = described{c, registry.Confirmation{Members: len(c.Confirmed) + len(c.Fenced) + len(c.Pending),
+			Confirmed: n.namesLocked(c.Confirmed), Fenced: n.namesLocked(c.Fenced), Pending: n.namesLocked(c.Pending)}}
 	}
-	return registry.Confirmation{ID: inv.ID(), Members: len(c.Confirmed) + len(c.Fenced) + len(c.Pending),
-		Confirmed: names(c.Confirmed), Fenced: names(c.Fenced), Pending: names(c.Pending)}
+	out := d.Confirmation
+	n.mu.Unlock()
+	out.ID = inv.ID()
+	return out
+}
+
+// described is the last confirmation that was described, without its id.
+type described struct {
+	of protocol.Confirmation
+	registry.Confirmation
+}
+
+func (n *Node) namesLocked(ids []protocol.NodeID) []string {
+	list := make([]string, 0, len(ids))
+	for _, id := range ids {
+		name := n.named[id]
+		if name == "" {
+			name = id.String()
+		}
+		list = append(list, name)
+	}
+	return list
 }
 
 // about is what a node said of itself last.

@@ -44,7 +44,10 @@ type Node struct {
 	streams map[protocol.Conn]*transport.Stream
 	born    protocol.Hello // in this life
 	copies  copies
-	waits   map[uint64]waiting
+	waits   map[uint64]*waiting
+	waited  uint64     // the number of the last of them
+	asked   []*waiting // see handle
+	spread  spread
 	writing bool   // the members are being saved
 	unsaved []byte // what to save next; nil: nothing
 
@@ -59,7 +62,8 @@ type Node struct {
 	tokens    uint64
 	byPeer    map[*transport.Stream]link
 	conns     uint64
-	named     map[protocol.NodeID]string         // of members
+	named     map[protocol.NodeID]string // of members
+	described described
 	hellos    map[protocol.NodeID]protocol.Hello // the last of each peer
 	answered  map[string]protocol.NodeID         // who answered at an address last
 
@@ -68,15 +72,6 @@ type Node struct {
 	wg   sync.WaitGroup
 }
 
-// A happening is an event for the core, or something for the driver to run.
-type happening struct {
-	event protocol.Event
-	life  uint64 // of the core that it is for; 0: the present one
-	run   func()
-}
-
-const eventsQueued = 4096
-
 // New returns a node over a journal. It opens no socket.
 func New(o Options) (*Node, error) {
 	if err := o.Validate(); err != nil {
@@ -84,7 +79,7 @@ func New(o Options) (*Node, error) {
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	n := &Node{opts: o, log: o.Logger, start: time.Now(), events: make(chan happening, eventsQueued), left: make(chan bool, 1),
-		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]waiting{}, silent: map[protocol.NodeID]time.Time{},
+		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]*waiting{}, silent: map[protocol.NodeID]time.Time{},
 		rotations: map[uint64]chan keyringAnswer{}, byPeer: map[*transport.Stream]link{},
 		hellos: map[protocol.NodeID]protocol.Hello{}, answered: map[string]protocol.NodeID{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
@@ -161,6 +156,11 @@ func (n *Node) post(e protocol.Event) { n.hand(happening{event: e}) }
 func (n *Node) hand(h happening) {
 	select {
 	case n.events <- h:
+		return
+	default: // nearly never, and to wait for either costs more
+	}
+	select {
+	case n.events <- h:
 	case <-n.ctx.Done():
 	}
 }
@@ -233,106 +233,6 @@ func (n *Node) marks() ([]protocol.Mark, error) {
 		marks = append(marks, m)
 	}
 	return marks, nil
-}
-
-// drive runs the core.
-func (n *Node) drive() {
-	tick, look, again := time.NewTicker(tickEvery), time.NewTicker(lookEvery), time.NewTicker(goOnEvery)
-	defer tick.Stop()
-	defer look.Stop()
-	defer again.Stop()
-	for {
-		select {
-		case <-n.ctx.Done():
-			return
-		case <-tick.C:
-			n.step(protocol.Tick{})
-		case <-again.C:
-			n.goOn()
-		case <-look.C:
-			n.lookAtJournal()
-			n.noteOwners()
-		case h := <-n.events:
-			n.handle(h)
-		}
-	}
-}
-
-// mostMerged bounds what is handled between two ticks.
-const mostMerged = 1024
-
-// handle handles h and what waits behind it. Events of one kind become one:
-// then their records share frames and fsyncs.
-func (n *Node) handle(h happening) {
-	for range mostMerged {
-		select {
-		case next := <-n.events:
-			if merged, ok := merge(h, next); ok {
-				h = merged
-			} else {
-				n.run(h)
-				h = next
-			}
-			continue
-		default:
-		}
-		break
-	}
-	n.run(h)
-}
-
-func (n *Node) run(h happening) {
-	switch {
-	case h.run != nil:
-		h.run()
-	case h.life == 0 || h.life == n.life:
-		n.step(h.event)
-	}
-}
-
-// merge makes one of two happenings that follow each other, if that changes
-// nothing.
-func merge(a, b happening) (happening, bool) {
-	if a.run != nil || b.run != nil || a.life != b.life {
-		return a, false
-	}
-	switch x := a.event.(type) {
-	case protocol.Issued:
-		if y, ok := b.event.(protocol.Issued); ok && x.Durable == y.Durable && len(x.Records) < mostRecords {
-			a.event = protocol.Issued{Records: append(x.Records, y.Records...), Durable: x.Durable}
-			return a, true
-		}
-	case protocol.Logged:
-		if y, ok := b.event.(protocol.Logged); ok {
-			a.event = protocol.Logged{Records: append(x.Records, y.Records...)}
-			return a, true
-		}
-	case protocol.Received:
-		y, ok := b.event.(protocol.Received)
-		first, records := x.Frame.(protocol.Records)
-		if !ok || !records || x.Conn != y.Conn || len(first.Records) >= mostRecords {
-			return a, false
-		}
-		if second, ok := y.Frame.(protocol.Records); ok {
-			a.event = protocol.Received{Conn: x.Conn, Frame: protocol.Records{Records: append(first.Records, second.Records...)}}
-			return a, true
-		}
-	}
-	return a, false
-}
-
-// mostRecords bounds a frame of records, together with what one may be long.
-const mostRecords = 512
-
-const tickEvery = 10 * time.Millisecond
-
-func (n *Node) step(e protocol.Event) {
-	life := n.life
-	for _, effect := range n.core.Step(n.now(), e) {
-		if n.life == life {
-			n.do(effect)
-		}
-	}
 }
 
 // Address returns host:port of the streams' listener.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -87,7 +88,12 @@ type Invalidation struct {
 }
 
 // ID returns the invalidation's id, opaque to clients.
-func (inv *Invalidation) ID() string { return fmt.Sprintf("%x/%x/%d", inv.Origin, inv.Epoch, inv.Seq) }
+func (inv *Invalidation) ID() string {
+	b := make([]byte, 0, 2*16+20+2)
+	b = append(strconv.AppendUint(b, inv.Origin, 16), '/')
+	b = append(strconv.AppendUint(b, inv.Epoch, 16), '/')
+	return string(strconv.AppendUint(b, inv.Seq, 10))
+}
 
 // Applied is what an invalidation came to on one node, for its journal: what
 // it raised, and at which position. Its selectors name registries of this node,

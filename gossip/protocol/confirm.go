@@ -1,10 +1,5 @@
 package protocol
 
-import (
-	"cmp"
-	"slices"
-)
-
 // A wait is for a record.
 type wait struct {
 	token  uint64
@@ -16,8 +11,8 @@ type wait struct {
 // Confirmation says who has confirmed a record so far. fenced says that those
 // who have not cannot be synced without it.
 func (c *Core) Confirmation(of RecordID, fenced bool) Confirmation {
-	var out Confirmation
-	for _, m := range c.Members() {
+	out := Confirmation{Confirmed: make([]NodeID, 0, c.rolled().all)}
+	for _, m := range c.listed() {
 		switch {
 		case m.Out:
 		case c.confirmed(m.ID, of):
@@ -40,26 +35,45 @@ func (c *Core) confirmed(id NodeID, of RecordID) bool {
 	return k != nil && k.shown[of.EpochID].Logged.Contains(of.Seq)
 }
 
-// confirm answers those who wait. A record counts as confirmed here once all
-// before it are: what is missing between is on its way.
+// await answers who waits for a record, or has it wait.
+func (c *Core) await(w wait) {
+	c.recount()
+	if !c.satisfied(&w) {
+		c.waits = append(c.waits, w)
+	}
+}
+
+// confirm answers those who wait.
 func (c *Core) confirm() {
-	quorum, all := c.confirmedUpto()
+	if len(c.waits) > 0 {
+		c.recount()
+	}
+	if !c.recheck {
+		return
+	}
+	c.recheck = false
 	left := c.waits[:0]
 	for _, w := range c.waits {
-		byMost, byAll := w.id.Seq <= quorum, w.id.Seq <= all
-		if w.id.EpochID != c.own.EpochID {
-			byMost, byAll = c.reached(w.id)
-		}
-		if !byMost || !c.answer(&w, byAll) {
+		if !c.satisfied(&w) {
 			left = append(left, w)
 		}
 	}
 	c.waits = left
 }
 
-// reached reports whether a record, of any epoch, was confirmed by a majority,
+// satisfied answers a wait if that is possible. A record of this life counts as
+// confirmed once all before it are: what is missing between is on its way.
+func (c *Core) satisfied(w *wait) bool {
+	byMost, byAll := w.id.Seq <= c.tally.quorum, w.id.Seq <= c.tally.all
+	if w.id.EpochID != c.own.EpochID {
+		byMost, byAll = c.confirmedBy(w.id)
+	}
+	return byMost && c.answer(w, byAll)
+}
+
+// confirmedBy reports whether a record, of any epoch, was confirmed by a majority,
 // counted of those who have entered, and by every member.
-func (c *Core) reached(of RecordID) (quorum, all bool) {
+func (c *Core) confirmedBy(of RecordID) (quorum, all bool) {
 	confirmed := 0
 	all = true
 	for id, m := range c.members {
@@ -73,35 +87,6 @@ func (c *Core) reached(of RecordID) (quorum, all bool) {
 		}
 	}
 	return confirmed >= c.majority(), all
-}
-
-// confirmedUpto returns up to which record of this life a majority, counted of
-// those who have entered, has confirmed all, and up to which every member has.
-func (c *Core) confirmedUpto() (quorum, all uint64) {
-	var entered []uint64
-	all = c.issued
-	for id, m := range c.members {
-		if m.Out {
-			continue
-		}
-		upto := c.own.logged.Upto()
-		if id != c.config.Self.Node {
-			upto = 0
-			if k := c.known[id]; k != nil {
-				upto = k.shown[c.own.EpochID].Logged.Upto()
-			}
-		}
-		all = min(all, upto)
-		if m.In {
-			entered = append(entered, upto)
-		}
-	}
-	need := c.majority()
-	if len(entered) < need {
-		return 0, all
-	}
-	slices.SortFunc(entered, func(a, b uint64) int { return cmp.Compare(b, a) })
-	return entered[need-1], all
 }
 
 // answer answers a wait that a majority has confirmed, if that is enough.

@@ -8,6 +8,8 @@ import (
 // Spans of the protocol. The guarantees rest on reachWindow and fenceAfter.
 const (
 	beaconEvery = Second
+	askAlong    = beaconEvery / 2    // then an answer is a beacon too, and saves the next one
+	walkEach    = Millisecond / 20   // for each stream, from one look at all to the next
 	silentAfter = 2500 * Millisecond // a stream on which nothing came is closed
 	heardWithin = 3 * Second
 
@@ -52,27 +54,35 @@ type Core struct {
 	issued uint64 // the last sequence of own
 	epochs map[EpochID]*epoch
 	open   map[EpochID]*epoch // that have holes
+	newest *epoch             // the one that changed last, see changed
 
 	members map[NodeID]Member
 	version uint64 // of members
 	saved   uint64
+	roll    roll
 
-	conns  map[Conn]*peer
-	known  map[NodeID]*known
-	beacon uint64
+	conns   map[Conn]*peer
+	order   []*peer          // conns by number, replaced when one comes or goes: maps have no order, and runs must repeat
+	streams map[NodeID]*peer // the one in use with each node
+	known   map[NodeID]*known
+	beacon  uint64
 
 	entry    entry
 	searched bool // all who could know of a cluster are connected
 	leave    leave
 	synced   Time
 	begun    bool // synced was told
+	reckon   bool // it may end earlier than that
+	reach    reach
 
 	waits       []wait
+	tally       tally
 	sent        []mark // see noteSent
-	recheck     bool   // what confirmed own records changed
+	recheck     bool   // who waits may be answered
 	raisedAt    Time
 	raised      bool // raisedAt is set
 	truncatedAt Time
+	walked      Time // see walk
 	renewed     bool // this core has ended
 }
 
@@ -80,18 +90,20 @@ type Core struct {
 func New(now Time, config Config) *Core {
 	c := &Core{config: config, start: now, now: now, truncatedAt: now,
 		epochs: map[EpochID]*epoch{}, open: map[EpochID]*epoch{}, members: map[NodeID]Member{},
-		conns: map[Conn]*peer{}, known: map[NodeID]*known{}}
+		conns: map[Conn]*peer{}, streams: map[NodeID]*peer{}, known: map[NodeID]*known{},
+		reach: reach{pursuing: map[*known]bool{}}}
 	for _, m := range config.Marks {
 		e := c.epoch(m.EpochID)
 		e.start, e.hard = m.Start, m.Hard
 		e.logged, e.have = m.Logged.Clone(), m.Logged.Clone()
 		e.know(m.Logged.Max(), now)
 		c.look(e)
+		c.changed(e)
 	}
+	c.own = c.epoch(EpochID{config.Self.Node, config.Self.Epoch})
 	if c.config.Raise == 0 {
 		c.config.Raise = Second
 	}
-	c.own = c.epoch(EpochID{config.Self.Node, config.Self.Epoch})
 	c.issued = c.own.logged.Max()
 	for _, m := range config.Members {
 		c.members[m.ID] = m
@@ -137,12 +149,11 @@ func (c *Core) Step(now Time, e Event) []Effect {
 			c.changed(t)
 		}
 	case Await:
-		c.waits = append(c.waits, wait{token: e.Token, id: e.ID, level: e.Level})
-		c.recheck = true
+		c.await(wait{token: e.Token, id: e.ID, level: e.Level})
 	case Searched:
 		c.searched = e.All
 	case Show:
-		if p := c.conns[e.Conn]; p != nil && p.accepted && (!p.told || len(p.dirty) > 0) {
+		if p := c.conns[e.Conn]; p != nil && p.accepted && (!p.told || c.changes() > p.toldChanges) {
 			c.show(p, false)
 		}
 	case Forget:
@@ -158,7 +169,18 @@ func (c *Core) do(e Effect) { c.out = append(c.out, e) }
 
 // tick does what is due.
 func (c *Core) tick() {
-	for _, p := range c.inOrder() {
+	if c.now-c.walked >= walkEach*Time(len(c.order)) {
+		c.walk()
+	}
+	c.fillHoles()
+	c.truncate()
+	c.recheck = c.recheck || len(c.waits) > 0
+}
+
+// walk does what is due of each stream.
+func (c *Core) walk() {
+	c.walked = c.now
+	for _, p := range c.order {
 		switch {
 		case c.now-p.received > silentAfter:
 			c.close(p, ReasonSilent)
@@ -168,9 +190,7 @@ func (c *Core) tick() {
 			c.show(p, true)
 		}
 	}
-	c.fillHoles()
-	c.truncate()
-	c.recheck = c.recheck || len(c.waits) > 0
+	c.reckon = c.reckon || c.reach.risen
 }
 
 // settle follows up what changed.
@@ -180,28 +200,12 @@ func (c *Core) settle() {
 	}
 	c.enter()
 	c.goOnLeaving()
-	if c.recheck {
-		c.recheck = false
-		c.confirm()
-	}
+	c.confirm()
 	if c.saved != c.version {
 		c.saved = c.version
-		c.do(Save{c.Members()})
+		c.do(Save{c.listed()})
 	}
-	if until := c.syncedUntil(); until != c.synced || !c.begun {
-		c.synced, c.begun = until, true
-		c.do(Synced{until})
-	}
-}
-
-// inOrder returns the streams by number: maps have none, and runs must repeat.
-func (c *Core) inOrder() []*peer {
-	list := make([]*peer, 0, len(c.conns))
-	for _, p := range c.conns {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *peer) int { return cmp.Compare(a.conn, b.conn) })
-	return list
+	c.tellSynced()
 }
 
 // openEpochs returns the epochs with holes, in order.

@@ -19,7 +19,11 @@ func (c *Core) noteSent() {
 
 // noteConfirmed tells how long the records took that a peer shows first now.
 func (c *Core) noteConfirmed(id NodeID, k *known) {
-	upto := k.shown[c.own.EpochID].Logged.Upto()
+	upto := k.confirmed
+	if upto == k.looked {
+		return
+	}
+	k.looked = upto
 	for _, m := range c.sent {
 		if m.seq > k.timed && m.seq <= upto {
 			k.timed, k.delay = m.seq, c.now-m.time

@@ -1,6 +1,9 @@
 package protocol
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // An epoch is what the node knows of one epoch's records.
 type epoch struct {
@@ -12,6 +15,11 @@ type epoch struct {
 	most        uint64 // the greatest sequence that anybody showed
 	marks       []mark // when it was which
 	pulling     pull
+	open        bool // it has holes
+
+	change       uint64 // of all changes, the number of its last one
+	older, newer *epoch // changed last before and after it
+	shown        *Mark  // as it is since then; nil: not made yet
 }
 
 // A mark says since when sequences up to one are known to exist.
@@ -55,7 +63,7 @@ func (e *epoch) know(seq uint64, now Time) {
 }
 
 // found notes that somebody has logged records, perhaps such as were given up.
-func (e *epoch) found(logged Ranges, now Time) {
+func (c *Core) found(e *epoch, logged Ranges) {
 	if len(e.excused) == 0 {
 		return
 	}
@@ -64,8 +72,9 @@ func (e *epoch) found(logged Ranges, now Time) {
 		return
 	}
 	e.excused = left
+	c.lackAgain(e)
 	if len(e.marks) == 0 {
-		e.marks = append(e.marks, mark{e.most, now})
+		e.marks = append(e.marks, mark{e.most, c.now})
 	}
 }
 
@@ -89,29 +98,70 @@ func (e *epoch) hole() (Range, bool) {
 // needs.
 func (c *Core) look(e *epoch) {
 	hole, ok := e.hole()
+	c.reckon = c.reckon || ok || e.open
 	if !ok {
 		e.marks = e.marks[:0]
-		delete(c.open, e.EpochID)
+		if e.open {
+			e.open = false
+			delete(c.open, e.EpochID)
+		}
 		return
 	}
 	for len(e.marks) > 0 && e.marks[0].seq < hole.From {
 		e.marks = e.marks[1:]
 	}
-	c.open[e.EpochID] = e
+	if !e.open {
+		e.open = true
+		c.open[e.EpochID] = e
+	}
 }
 
 // changed notes that peers are to be shown the epoch again.
 func (c *Core) changed(e *epoch) {
-	for _, p := range c.conns {
-		if p.told {
-			p.dirty[e.EpochID] = true
+	number := c.changes() + 1
+	if e != c.newest {
+		if e.older != nil {
+			e.older.newer = e.newer
 		}
+		if e.newer != nil {
+			e.newer.older = e.older
+		}
+		if e.older, e.newer = c.newest, nil; c.newest != nil {
+			c.newest.newer = e
+		}
+		c.newest = e
 	}
-	c.recheck = c.recheck || e == c.own
+	e.change, e.shown = number, nil
+	if e == c.own {
+		c.countSelf()
+	}
 }
 
+// changes returns how many changes there were.
+func (c *Core) changes() uint64 {
+	if c.newest == nil {
+		return 0
+	}
+	return c.newest.change
+}
+
+// mark returns what the node has of the epoch, for whoever asks until that
+// changes: peers are shown the same.
 func (e *epoch) mark() Mark {
-	return Mark{EpochID: e.EpochID, Start: e.start, Hard: e.hard, Logged: e.logged.Clone()}
+	if e.shown == nil {
+		e.shown = &Mark{EpochID: e.EpochID, Start: e.start, Hard: e.hard, Logged: e.logged.Clone()}
+	}
+	return *e.shown
+}
+
+// marks returns the marks, by epoch, of what changed after a change.
+func (c *Core) marks(after uint64) []Mark {
+	var list []Mark
+	for e := c.newest; e != nil && e.change > after; e = e.older {
+		list = append(list, e.mark())
+	}
+	slices.SortFunc(list, func(a, b Mark) int { return a.compare(b.EpochID) })
+	return list
 }
 
 // learn notes that a record exists: it is a hole until it comes.
@@ -144,7 +194,7 @@ func (c *Core) take(records []Record) (fresh []Record) {
 		e.know(r.ID.Seq, c.now)
 		if !e.have.Contains(r.ID.Seq) {
 			e.have.Add(r.ID.Seq, r.ID.Seq)
-			e.found(Ranges{{r.ID.Seq, r.ID.Seq}}, c.now)
+			c.found(e, Ranges{{r.ID.Seq, r.ID.Seq}})
 			fresh = append(fresh, r)
 		}
 		c.look(e)
@@ -157,13 +207,26 @@ func (c *Core) take(records []Record) (fresh []Record) {
 			c.unite(*r.Change)
 		}
 	}
+	fresh = inSequence(fresh)
 	c.do(Log{Records: fresh, Members: c.unsaved()})
 	c.advance()
 	return fresh
 }
 
+// inSequence returns records in order: journals are written faster in that.
+func inSequence(list []Record) []Record {
+	byID := func(a, b Record) int { return cmp.Or(a.ID.compare(b.ID.EpochID), cmp.Compare(a.ID.Seq, b.ID.Seq)) }
+	if slices.IsSortedFunc(list, byID) {
+		return list
+	}
+	list = slices.Clone(list)
+	slices.SortFunc(list, byID)
+	return list
+}
+
 // issue sends records of this node.
 func (c *Core) issue(e Issued) {
+	e.Records = inSequence(e.Records)
 	for _, r := range e.Records {
 		if r.ID.EpochID != c.own.EpochID {
 			c.do(Gossip{r}) // of an epoch that ended while it was written
@@ -190,7 +253,7 @@ func (c *Core) issue(e Issued) {
 
 // log notes what reached the disk, and shows it to those who wait for it.
 func (c *Core) log(ids []RecordID) {
-	waiting := map[NodeID]bool{}
+	var waiting []*peer
 	for _, id := range ids {
 		e := c.epoch(id.EpochID)
 		e.logged.Add(id.Seq, id.Seq)
@@ -201,12 +264,12 @@ func (c *Core) log(ids []RecordID) {
 			c.look(e)
 		}
 		c.changed(e)
-		waiting[id.Origin] = true
+		if p := c.streams[id.Origin]; p != nil && !slices.Contains(waiting, p) {
+			waiting = append(waiting, p)
+		}
 	}
 	c.admitAll()
-	for _, p := range c.inOrder() {
-		if p.accepted && waiting[p.hello.Node] {
-			c.show(p, false)
-		}
+	for _, p := range waiting {
+		c.show(p, false)
 	}
 }

@@ -23,7 +23,7 @@ func (c *Core) beginLeave() {
 	if c.leave.stage != staying {
 		return
 	}
-	c.leave = leave{stage: handing, since: c.now}
+	c.leave, c.reckon = leave{stage: handing, since: c.now}, true
 	if !c.entry.done {
 		c.endLeave(false)
 	}

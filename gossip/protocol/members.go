@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // An entry is how far this node's membership is.
 type entry struct {
@@ -13,14 +10,7 @@ type entry struct {
 }
 
 // Members returns all that are or were members, by id.
-func (c *Core) Members() []Member {
-	list := make([]Member, 0, len(c.members))
-	for _, m := range c.members {
-		list = append(list, m)
-	}
-	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	return list
-}
+func (c *Core) Members() []Member { return slices.Clone(c.listed()) }
 
 // unsaved returns the members if they changed since they were last saved.
 func (c *Core) unsaved() []Member {
@@ -28,7 +18,18 @@ func (c *Core) unsaved() []Member {
 		return nil
 	}
 	c.saved = c.version
-	return c.Members()
+	return c.listed()
+}
+
+// uniteAll takes over what is newer of a list. Whoever meets a cluster is shown
+// the same one by all.
+func (c *Core) uniteAll(list []Member) {
+	if slices.Equal(list, c.listed()) {
+		return
+	}
+	for _, m := range list {
+		c.unite(m)
+	}
 }
 
 // unite takes over what is newer of a member.
@@ -43,21 +44,10 @@ func (c *Core) unite(m Member) {
 	}
 	c.members[m.ID] = n
 	c.version++
-	c.recheck = true
+	c.tally.valid, c.reckon = false, true
 	if m.ID == c.config.Self.Node && n.Out && c.leave.stage == staying {
 		c.entry = entry{} // forgotten while alive: it enters anew
 	}
-}
-
-// majority returns how many of the members are more than half.
-func (c *Core) majority() int {
-	n := 0
-	for _, m := range c.members {
-		if !m.Out {
-			n++
-		}
-	}
-	return n/2 + 1
 }
 
 // issuedChange follows up a change of the members that this node issued.
@@ -71,7 +61,7 @@ func (c *Core) issuedChange(r Record) {
 	case r.Change.Out:
 		c.leave.seq = r.ID.Seq
 	case r.Change.In:
-		c.entry.done = true
+		c.entry.done, c.reckon = true, true
 	default:
 		c.entry.seq = r.ID.Seq
 		for _, k := range c.known {
@@ -89,14 +79,14 @@ func (c *Core) enter() {
 	case c.entry.done:
 	case c.entry.seq == 0 && c.mayEnter():
 		c.issueEntry(false)
-	case c.entry.seq == 0 && c.mayBegin():
+	case c.mayBegin(): // also if all whom it asked to enter were forgotten since
 		c.issueEntry(true)
 	case c.entry.seq != 0 && c.admitted():
-		c.entry.done = true
+		c.entry.done, c.reckon = true, true
 		me := c.members[c.config.Self.Node]
 		me.In = true
 		c.unite(me)
-		for _, p := range c.inOrder() {
+		for _, p := range c.order {
 			if p.accepted {
 				c.show(p, false)
 			}
@@ -133,7 +123,7 @@ func (c *Core) others() []NodeID {
 // mayEnter reports whether there is a member to enter by.
 func (c *Core) mayEnter() bool {
 	for _, id := range c.others() {
-		if p := c.streamOf(id); p != nil && p.complete {
+		if p := c.streams[id]; p != nil && p.complete {
 			return true
 		}
 	}
@@ -167,7 +157,7 @@ func (c *Core) admit(k *known) {
 		if !k.entered || !k.shown[c.own.EpochID].Logged.Contains(c.entry.seq) {
 			return // one who is entering himself lacks what the others have
 		}
-		k.admission = &goal{c.now, c.lacking(k, true)}
+		k.admission = &goal{c.now, c.notLogged(k)}
 	}
 	k.admits = c.isReached(k.admission, true) // once it has entered, it shows what is on its disk
 }
@@ -197,8 +187,8 @@ func (c *Core) admitted() bool {
 // replaceNamesakes forgets silent members of this node's name: it is their
 // successor, on an empty or restored disk.
 func (c *Core) replaceNamesakes() {
-	for _, m := range c.Members() {
-		if m.Name == c.config.Self.Name && m.Name != "" && m.ID != c.config.Self.Node && c.streamOf(m.ID) == nil {
+	for _, m := range c.listed() {
+		if m.Name == c.config.Self.Name && m.Name != "" && m.ID != c.config.Self.Node && c.streams[m.ID] == nil {
 			c.forget(m.ID)
 		}
 	}

@@ -1,5 +1,10 @@
 package protocol
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A peer is one stream.
 type peer struct {
 	conn     Conn
@@ -12,11 +17,11 @@ type peer struct {
 	sent  []beacon // the newest ones, oldest first
 	echo  uint64   // the newest beacon received
 
-	told        bool // a full state was sent
-	dirty       map[EpochID]bool
+	told        bool   // a full state was sent
+	toldChanges uint64 // what changed up to then was shown
 	toldMembers uint64
-	toldEntered bool
-	complete    bool // a full state was received
+	complete    bool   // a full state was received
+	node        *known // once it is in use and sent something
 
 	rival      *peer // says to be the same node; the one that answers stays
 	challenged Time
@@ -34,14 +39,19 @@ const beaconsKept = 16
 
 // A known is what a node showed, on any stream.
 type known struct {
-	shown     map[EpochID]Mark
-	heard     Time // when a beacon was sent that it answered; 0: never
-	asked     Time // likewise, as one who has entered
-	reached   Time // when a beacon was sent such that all it had then, having entered, is here
+	shown     map[EpochID]Mark // without what says nothing
+	ahead     map[EpochID]bool // those of it of which this node may lack something
+	confirmed uint64           // up to which record of this life it shows that it has all
+	member    bool             // see roll
+	in        bool             // likewise
+	heard     Time             // when a beacon was sent that it answered; 0: never
+	asked     Time             // likewise, as one who has entered
+	reached   Time             // when a beacon was sent such that all it had then, having entered, is here
 	next      *goal
 	entered   bool
 	admission *goal // what it had when it first showed this node's entry
 	admits    bool
+	looked    uint64 // confirmed when delays were told
 	timed     uint64 // up to this record of this node, delays were told
 	delay     Time   // of the newest of them
 }
@@ -57,25 +67,43 @@ func (c *Core) knownOf(id NodeID) *known {
 	if k == nil {
 		k = &known{shown: map[EpochID]Mark{}}
 		c.known[id] = k
+		c.enrol(id, k)
 	}
 	return k
 }
 
-// streamOf returns the stream in use with a node.
-func (c *Core) streamOf(id NodeID) *peer {
-	for _, p := range c.conns {
-		if p.accepted && p.hello.Node == id {
-			return p
-		}
+func (k *known) lacked(id EpochID) {
+	if k.ahead == nil {
+		k.ahead = map[EpochID]bool{}
 	}
-	return nil
+	k.ahead[id] = true
+}
+
+// noteShown notes what a node has of one epoch, and reports whether that is
+// anything.
+func (c *Core) noteShown(k *known, m Mark) bool {
+	upto, says := m.Logged.Upto(), m.Start > 1 || len(m.Logged) > 0
+	if says {
+		k.shown[m.EpochID] = m
+	} else {
+		delete(k.shown, m.EpochID)
+	}
+	if m.EpochID == c.own.EpochID {
+		c.count(k, upto)
+	}
+	if says && !c.epoch(m.EpochID).have.Covers(m.Logged) {
+		k.lacked(m.EpochID)
+	}
+	return says
 }
 
 // connect takes up a stream, or refuses it.
 func (c *Core) connect(e Connected) {
 	self := c.config.Self
-	p := &peer{conn: e.Conn, hello: e.Peer, dialed: e.Dialed, received: c.now, dirty: map[EpochID]bool{}}
+	p := &peer{conn: e.Conn, hello: e.Peer, dialed: e.Dialed, received: c.now}
 	c.conns[e.Conn] = p
+	i, _ := slices.BinarySearchFunc(c.order, p.conn, byConn)
+	c.order = slices.Insert(slices.Clone(c.order), i, p)
 	switch {
 	case e.Peer.Major > Major:
 		c.close(p, ReasonVersion)
@@ -87,7 +115,7 @@ func (c *Core) connect(e Connected) {
 		c.meetTwin(p)
 		return
 	}
-	old := c.streamOf(e.Peer.Node)
+	old := c.streams[e.Peer.Node]
 	switch {
 	case old == nil:
 		c.accept(p)
@@ -111,6 +139,8 @@ func (c *Core) connect(e Connected) {
 		c.show(old, true)
 	}
 }
+
+func byConn(p *peer, conn Conn) int { return cmp.Compare(p.conn, conn) }
 
 // contest has a stream answer a beacon, or be replaced by its rival.
 func (c *Core) contest(p, rival *peer) {
@@ -138,6 +168,7 @@ func (c *Core) refusedByTwin(p *peer) {
 
 func (c *Core) accept(p *peer) {
 	p.accepted, p.received = true, c.now
+	c.streams[p.hello.Node] = p
 	c.show(p, true)
 }
 
@@ -163,6 +194,12 @@ func (c *Core) disconnect(conn Conn) {
 	if p == nil {
 		return
 	}
+	if i, ok := slices.BinarySearchFunc(c.order, conn, byConn); ok {
+		c.order = slices.Delete(slices.Clone(c.order), i, i+1)
+	}
+	if c.streams[p.hello.Node] == p {
+		delete(c.streams, p.hello.Node)
+	}
 	c.searched = false // it may have known of a cluster, and not have said so
 	for _, e := range c.open {
 		if e.pulling.conn == conn {
@@ -176,34 +213,25 @@ func (c *Core) disconnect(conn Conn) {
 
 // forgetTold has the next state tell all again.
 func (p *peer) forgetTold() {
-	p.told, p.toldMembers = false, 0
+	p.told, p.toldChanges, p.toldMembers = false, 0, 0
 	p.asked = 0
 }
 
 // show sends a state.
 func (c *Core) show(p *peer, ask bool) {
-	s := State{Echo: p.echo, Full: !p.told, Entered: c.entry.done}
+	s := State{Echo: p.echo, Full: !p.told, Entered: c.entry.done, Marks: c.marks(p.toldChanges)}
 	if ask {
 		c.beacon++
 		s.Beacon, p.asked = c.beacon, c.now
-		if p.sent = append(p.sent, beacon{c.beacon, c.now}); len(p.sent) > beaconsKept {
-			p.sent = p.sent[1:]
+		if len(p.sent) == beaconsKept {
+			p.sent = slices.Delete(p.sent, 0, 1)
 		}
+		p.sent = append(p.sent, beacon{c.beacon, c.now})
 	}
-	if s.Full {
-		for _, e := range c.all() {
-			s.Marks = append(s.Marks, e.mark())
-		}
-	} else {
-		for _, id := range sorted(p.dirty) {
-			s.Marks = append(s.Marks, c.epochs[id].mark())
-		}
-	}
-	clear(p.dirty)
 	if p.toldMembers != c.version+1 {
 		p.toldMembers = c.version + 1
-		s.Members = c.Members()
+		s.Members = c.listed()
 	}
-	p.told, p.toldEntered = true, s.Entered
+	p.told, p.toldChanges = true, c.changes()
 	c.do(Send{p.conn, s})
 }

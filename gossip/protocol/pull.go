@@ -49,11 +49,11 @@ func (c *Core) fillHoles() {
 // whether there was anybody to ask.
 func (c *Core) pull(e *epoch, hole Range) bool {
 	var from []*peer
-	for _, p := range c.inOrder() {
+	for _, p := range c.order {
 		if !p.accepted || !p.complete {
 			continue
 		}
-		m, shown := c.knownOf(p.hello.Node).shown[e.EpochID]
+		m, shown := p.node.shown[e.EpochID]
 		// The origin may have it without having shown it yet.
 		origin := p.hello.Node == e.Origin && p.hello.Epoch == e.Epoch && (!shown || m.Logged.Max() < hole.From)
 		if origin || shown && hole.From >= m.Start && m.Logged.Contains(hole.From) {
@@ -83,12 +83,12 @@ func (c *Core) pull(e *epoch, hole Range) bool {
 // pulled takes what was asked for, and asks for more.
 func (c *Core) pulled(p *peer, f Pulled) {
 	e := c.epoch(f.EpochID)
-	k := c.knownOf(p.hello.Node)
+	k := p.node
 	if m := k.shown[f.EpochID]; f.Start > m.Start {
 		m.EpochID, m.Start, m.Hard = f.EpochID, f.Start, max(m.Hard, f.Hard)
 		m.Logged = m.Logged.Clone()
 		m.Logged.Add(1, f.Start-1)
-		k.shown[f.EpochID] = m
+		c.noteShown(k, m)
 	}
 	if e.pulling.conn == p.conn {
 		e.pulling.conn = 0
@@ -109,12 +109,12 @@ func (c *Core) pulled(p *peer, f Pulled) {
 // heard have truncated all, 0 if none has, the greatest of it that may be hard,
 // and whether anybody is heard.
 func (c *Core) truncatedAbove(e *epoch, hole Range) (upto, hard uint64, heard bool) {
-	for _, p := range c.inOrder() {
+	for _, p := range c.order {
 		if !p.accepted || !p.complete {
 			continue
 		}
 		heard = true
-		m, ok := c.knownOf(p.hello.Node).shown[e.EpochID]
+		m, ok := p.node.shown[e.EpochID]
 		if !ok || m.Start <= hole.From {
 			continue
 		}
@@ -157,6 +157,9 @@ func (c *Core) truncate() {
 	c.truncatedAt = c.now
 	for _, e := range c.all() {
 		low := e.logged.Upto()
+		if low < e.start {
+			continue
+		}
 		for id, m := range c.members {
 			if m.Out || id == c.config.Self.Node {
 				continue
@@ -175,6 +178,6 @@ func (c *Core) truncate() {
 
 // lives reports whether an epoch's node may issue more in it.
 func (c *Core) lives(e *epoch) bool {
-	p := c.streamOf(e.Origin)
+	p := c.streams[e.Origin]
 	return p == nil || p.hello.Epoch == e.Epoch
 }

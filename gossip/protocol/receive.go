@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // receive handles a frame.
 func (c *Core) receive(p *peer, f Frame) {
@@ -14,6 +11,9 @@ func (c *Core) receive(p *peer, f Frame) {
 	}
 	if !p.accepted {
 		return // it waits for another stream of its node to answer, or not
+	}
+	if p.node == nil {
+		p.node = c.knownOf(p.hello.Node)
 	}
 	if s, ok := f.(State); ok && p.rival != nil && s.Echo >= p.challenge {
 		rival := p.rival
@@ -55,13 +55,13 @@ func (c *Core) refused(p *peer, why Reason) {
 
 // state takes over what a peer shows.
 func (c *Core) state(p *peer, s State) {
-	k := c.knownOf(p.hello.Node)
+	k := p.node
 	if !p.complete && !s.Full {
 		c.close(p, ReasonProtocol)
 		return
 	}
 	if s.Full {
-		if !c.replaceShown(p, k, s.Marks) {
+		if !c.forgetShown(p, k, s.Marks) {
 			return
 		}
 		p.complete = true
@@ -71,19 +71,17 @@ func (c *Core) state(p *peer, s State) {
 			c.renew(false, ReasonRestored)
 			return
 		}
-		k.shown[m.EpochID] = m
-		e := c.epoch(m.EpochID)
-		e.know(m.Logged.Max(), c.now)
-		e.found(m.Logged, c.now)
-		c.look(e)
-		c.recheck = c.recheck || e == c.own
+		if c.noteShown(k, m) {
+			e := c.epoch(m.EpochID)
+			e.know(m.Logged.Max(), c.now)
+			c.found(e, m.Logged)
+			c.look(e)
+		}
 	}
 	c.noteConfirmed(p.hello.Node, k)
-	for _, m := range s.Members {
-		c.unite(m)
-	}
+	c.uniteAll(s.Members)
 	if k.entered = s.Entered; !k.entered {
-		k.asked, k.reached, k.next = 0, 0, nil // what it has says nothing of the others
+		c.unreach(k)
 	}
 	if m, ok := c.members[p.hello.Node]; ok && s.Entered && !m.Out && !m.In {
 		m.In = true
@@ -95,18 +93,18 @@ func (c *Core) state(p *peer, s State) {
 		if s.Entered {
 			k.asked = k.heard
 		}
-		p.sent = p.sent[i:]
+		p.sent = slices.Delete(p.sent, 0, i)
 	}
 	c.admit(k)
-	c.reach(k)
+	c.pursue(k)
 	if s.Beacon != 0 {
-		c.show(p, false)
+		c.show(p, c.now-p.asked >= askAlong)
 	}
 }
 
-// replaceShown takes a full state in place of what the node showed before; it
-// refuses one that lacks what was shown.
-func (c *Core) replaceShown(p *peer, k *known, marks []Mark) bool {
+// forgetShown has a full state, which follows, take the place of what the node
+// showed before; it refuses one that lacks what was shown.
+func (c *Core) forgetShown(p *peer, k *known, marks []Mark) bool {
 	now := make(map[EpochID]Mark, len(marks))
 	for _, m := range marks {
 		now[m.EpochID] = m
@@ -117,110 +115,9 @@ func (c *Core) replaceShown(p *peer, k *known, marks []Mark) bool {
 			return false
 		}
 	}
-	k.shown = now
+	clear(k.shown)
+	clear(k.ahead)
 	return true
-}
-
-// lacking returns what a node shows that this one has not applied, or logged.
-func (c *Core) lacking(k *known, onDisk bool) map[EpochID]Ranges {
-	var lack map[EpochID]Ranges
-	for id, m := range k.shown {
-		e := c.epoch(id)
-		here := e.have
-		if onDisk {
-			here = e.logged
-		}
-		if here.Upto() >= m.Logged.Max() {
-			continue
-		}
-		missing := m.Logged.Minus(here).Minus(e.excused)
-		if len(missing) > 0 {
-			if lack == nil {
-				lack = map[EpochID]Ranges{}
-			}
-			lack[id] = missing
-		}
-	}
-	return lack
-}
-
-// isReached reports whether all of a goal is here, or on disk here.
-func (c *Core) isReached(g *goal, onDisk bool) bool {
-	for id, lack := range g.lack {
-		e := c.epoch(id)
-		here := e.have
-		if onDisk {
-			here = e.logged
-		}
-		if lack = lack.Minus(here).Minus(e.excused); len(lack) == 0 {
-			delete(g.lack, id)
-		} else {
-			g.lack[id] = lack
-			return false
-		}
-	}
-	return true
-}
-
-// reach notes as of when all is here that the node had.
-func (c *Core) reach(k *known) {
-	for {
-		if k.next == nil {
-			if k.asked <= k.reached {
-				return
-			}
-			k.next = &goal{k.asked, c.lacking(k, false)}
-		}
-		if !c.isReached(k.next, false) {
-			return
-		}
-		k.reached, k.next = k.next.time, nil
-	}
-}
-
-// advance follows up that more is here.
-func (c *Core) advance() {
-	c.admitAll()
-	for _, k := range c.known {
-		if k.next != nil {
-			c.reach(k)
-		}
-	}
-}
-
-// syncedUntil returns until when the node is synced; 0: it is not.
-func (c *Core) syncedUntil() Time {
-	if !c.entry.done || c.leave.frozen() {
-		return 0
-	}
-	until := Forever
-	reached := []Time{}
-	all := 0
-	for id, m := range c.members {
-		if m.Out {
-			continue
-		}
-		all++
-		if k := c.known[id]; id != c.config.Self.Node && k != nil && m.In && k.reached > 0 {
-			reached = append(reached, k.reached+reachWindow)
-		}
-	}
-	if others := all / 2; others > 0 { // with itself a majority
-		if len(reached) < others {
-			return 0
-		}
-		slices.SortFunc(reached, func(a, b Time) int { return cmp.Compare(b, a) })
-		until = reached[others-1]
-	}
-	for _, e := range c.open {
-		if hole, ok := e.hole(); ok {
-			until = min(until, e.since(hole.From)+holeAllowed)
-		}
-	}
-	if until <= c.now {
-		return 0
-	}
-	return until
 }
 
 // all returns all epochs in order.
@@ -230,14 +127,5 @@ func (c *Core) all() []*epoch {
 		list = append(list, e)
 	}
 	slices.SortFunc(list, func(a, b *epoch) int { return a.compare(b.EpochID) })
-	return list
-}
-
-func sorted(ids map[EpochID]bool) []EpochID {
-	list := make([]EpochID, 0, len(ids))
-	for id := range ids {
-		list = append(list, id)
-	}
-	slices.SortFunc(list, EpochID.compare)
 	return list
 }

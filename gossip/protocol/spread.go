@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Up to directPeers streams, the origin sends its records on all of them. Above,
 // it sends them to fanOut peers, and whoever receives one first sends it on to
@@ -15,9 +12,7 @@ const (
 
 // spread sends records of this node.
 func (c *Core) spread(records []Record) {
-	for _, p := range c.spreadTo(records, nil) {
-		c.do(Send{p.conn, Records{records}})
-	}
+	c.sendRecords(records, nil)
 }
 
 // forward sends on what came by a stream and is new.
@@ -25,24 +20,35 @@ func (c *Core) forward(fresh []Record, from *peer) {
 	if len(fresh) == 0 || len(c.conns) <= directPeers {
 		return
 	}
-	for _, p := range c.spreadTo(fresh, from) {
-		c.do(Send{p.conn, Records{fresh}})
+	c.sendRecords(fresh, from)
+}
+
+func (c *Core) sendRecords(records []Record, but *peer) {
+	var f Frame = Records{records}
+	for _, p := range c.spreadTo(records, but) {
+		c.do(Send{p.conn, f})
 	}
 }
 
 // spreadTo returns the streams on which records are sent.
 func (c *Core) spreadTo(records []Record, but *peer) []*peer {
-	to := slices.DeleteFunc(c.inOrder(), func(p *peer) bool { return !p.accepted })
-	direct := len(to) <= directPeers
-	if to = slices.DeleteFunc(to, func(p *peer) bool { return p == but }); direct {
-		return to
+	if len(c.streams) <= directPeers {
+		return slices.DeleteFunc(slices.Clone(c.order), func(p *peer) bool { return !p.accepted || p == but })
 	}
 	first := records[0].ID
-	rank := func(p *peer) uint64 {
-		return mix(uint64(p.hello.Node) ^ mix(uint64(c.config.Self.Node)^mix(first.Seq^first.Epoch)))
+	salt := mix(uint64(c.config.Self.Node) ^ mix(first.Seq^first.Epoch))
+	to, ranks := make([]*peer, 0, fanOut+1), make([]uint64, 0, fanOut+1) // the lowest ones
+	for _, p := range c.order {
+		if !p.accepted || p == but {
+			continue
+		}
+		rank := mix(uint64(p.hello.Node) ^ salt)
+		if i, _ := slices.BinarySearch(ranks, rank); i < fanOut {
+			to, ranks = slices.Insert(to, i, p), slices.Insert(ranks, i, rank)
+			to, ranks = to[:min(len(to), fanOut)], ranks[:min(len(ranks), fanOut)]
+		}
 	}
-	slices.SortFunc(to, func(a, b *peer) int { return cmp.Compare(rank(a), rank(b)) })
-	return to[:fanOut]
+	return to
 }
 
 // mix is the finalizer of MurmurHash3.

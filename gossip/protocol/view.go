@@ -26,7 +26,7 @@ func (v MemberView) State() string {
 // View returns all members, by id.
 func (c *Core) View() []MemberView {
 	var list []MemberView
-	for _, m := range c.Members() {
+	for _, m := range c.listed() {
 		v := MemberView{Member: m, Self: m.ID == c.config.Self.Node}
 		switch k := c.known[m.ID]; {
 		case v.Self:

@@ -229,9 +229,10 @@ func (n *node) redial() {
 	for _, a := range n.streams {
 		delete(to, a.peer.from)
 	}
+	delete(to, n) // as a member
 	n.step(protocol.Searched{All: len(to) == 0})
 	for _, o := range n.s.nodes {
-		if to[o] && o != n {
+		if to[o] {
 			n.s.dial(n, o)
 		}
 	}
