@@ -52,7 +52,11 @@ func newGeneration(o *FilterOptions, m *Module, logger *slog.Logger, s *stats) (
 		lines: rate.NewLimiter(logRate, logRate), over: make(chan struct{}),
 	}
 	ctx := context.Background()
-	g.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(limits.MemoryPages))
+	engine := wazero.NewRuntimeConfigCompiler
+	if o.interpreted {
+		engine = wazero.NewRuntimeConfigInterpreter
+	}
+	g.runtime = wazero.NewRuntimeWithConfig(ctx, engine().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(limits.MemoryPages))
 	defer func(r wazero.Runtime) {
 		if err != nil {
 			_ = r.Close(ctx)

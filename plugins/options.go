@@ -25,6 +25,8 @@ type FilterOptions struct {
 	MinKeep    int              `yaml:"min_keep"`   // a mask that leaves fewer leaves all
 	OnFailure  string           `yaml:"on_failure"` // open, closed; "": open, unless it may deny
 	Pool       int              `yaml:"pool"`       // instances at most; 0: four for each CPU
+
+	interpreted bool // by wazero's other engine, see Trial
 }
 
 // FilterDefaults are the options of a filter that says nothing else.
