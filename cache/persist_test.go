@@ -180,7 +180,7 @@ func TestFreshDirectoryGetsAllThatIsInMemory(t *testing.T) {
 		for i := range 500 {
 			c.Lookup(t.Context(), query(fmt.Sprint("n", i)))
 		}
-		synctest.Wait()
+		time.Sleep(100 * time.Millisecond) // all are written
 		s.renew(0)
 		gets := s.called("get")
 		f.Put("late", instance("a"))
@@ -287,5 +287,24 @@ func TestFullDiskCostsNoLookup(t *testing.T) {
 		if got := strings.Count(log.String(), "level=WARN"); got < 1 || got > 4 {
 			t.Errorf("%d warnings in two and a half minutes, want one a minute:\n%s", got, log.String())
 		}
+	})
+}
+
+func TestChangesShareBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		c := openOver(t, s, nil, unwatched("r", registrytest.NewFake("r")))
+		for i := range 1000 { // one a millisecond
+			key := registry.Key{Registry: "r", Name: fmt.Sprint("n", i)}
+			if err := c.Upsert(t.Context(), &registry.Record{Key: key, Wishes: registry.NoWishes}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if entries, writes := len(strings.Fields(s.names())), s.called("write"); entries != 1000 || writes > 150 {
+			t.Errorf("%d entries were written in %d batches, want 1000 in about 100", entries, writes)
+		}
+		closeCache(t, c)
 	})
 }

@@ -9,6 +9,10 @@ import (
 const (
 	batchKeys  = 512
 	batchBytes = 4 << 20
+	// Each batch costs as much as some entries do, so one is written each
+	// gatherFor; but after a rest, the first ungathered ones are at once.
+	gatherFor  = 10 * time.Millisecond
+	ungathered = 16
 	// keptFor is how long an entry that nothing confirms is taken to be still on
 	// disk: the store evicts what was confirmed longest ago.
 	keptFor = time.Hour
@@ -31,6 +35,7 @@ type batch struct {
 // write runs the one goroutine that writes, until Close.
 func (d *disk) write() {
 	defer close(d.done)
+	due := d.c.now() - ungathered*gatherFor // of the next batch, if none comes early
 	for {
 		select {
 		case <-d.wake:
@@ -38,6 +43,11 @@ func (d *disk) write() {
 			d.finish()
 			return
 		}
+		now := d.c.now()
+		if due > now {
+			d.pause(due - now)
+		}
+		due = max(due, now-ungathered*gatherFor) + gatherFor
 		for more, err := true, error(nil); more; {
 			if more, err = d.writeSome(); err != nil && !d.pause(writePause) {
 				break
@@ -60,7 +70,7 @@ func (d *disk) pause(wait time.Duration) bool {
 }
 
 // writeSome does a part of what the writer has to do; more reports whether
-// there may be more.
+// there was more, or it failed.
 func (d *disk) writeSome() (more bool, err error) {
 	// The number is read before anything is converted for it: marks that were
 	// put before a fresh directory was begun are in the entries by then.
@@ -77,7 +87,7 @@ func (d *disk) writeSome() (more bool, err error) {
 		d.warn("invalidations not noted on disk", err)
 		return true, err
 	}
-	b := d.take(directory)
+	b, more := d.take(directory)
 	if len(b.writes) == 0 {
 		return false, nil
 	}
@@ -87,7 +97,7 @@ func (d *disk) writeSome() (more bool, err error) {
 		d.c.stats.writeErrors.Add(1)
 		d.warn("entries not written to disk", err)
 	}
-	return true, err
+	return more || err != nil, err
 }
 
 // forget drops what waits: there is no directory, and the next one begins with
@@ -100,9 +110,10 @@ func (d *disk) forget() {
 	d.marks.release(0)
 }
 
-// take takes a batch off the queue and converts it.
-func (d *disk) take(directory uint32) *batch {
-	b := &batch{directory: directory}
+// take takes a batch off the queue and converts it; more reports whether some
+// is left.
+func (d *disk) take(directory uint32) (b *batch, more bool) {
+	b = &batch{directory: directory}
 	d.c.order.Lock()
 	defer d.c.order.Unlock()
 	if len(d.queue) > 0 {
@@ -123,7 +134,7 @@ func (d *disk) take(directory uint32) *batch {
 	if d.queue = d.queue[n:]; len(d.queue) == 0 {
 		d.queue = nil
 	}
-	return b
+	return b, len(d.queue) > 0
 }
 
 func (b *batch) add(w *write, at reading) {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,14 +27,15 @@ func TestADayOfInvalidations(t *testing.T) {
 		seconds, o.FS = 60, vfs.NewMem()
 	}
 	o.Records = min(defaultRecords, seconds*rate/4)
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := mustOpenAt(t, o, func() time.Time { return now })
+	var clock atomic.Int64 // Unix ms
+	clock.Store(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
+	s := mustOpenAt(t, o, func() time.Time { return time.UnixMilli(clock.Load()) })
 	limit := uint64(s.opts.Records)
 	var last [origins]uint64
 	var most, bytes uint64
 	position := uint64(0)
 	for second := range seconds {
-		now = now.Add(time.Second)
+		now := clock.Add(1000)
 		list := make([]registry.Received, rate)
 		for i := range list {
 			origin := i % origins
@@ -44,7 +46,7 @@ func TestADayOfInvalidations(t *testing.T) {
 			}
 			position++
 			inv, keys := byName(mode, fmt.Sprintf("service-%05d", position%names))
-			inv.Origin, inv.Epoch, inv.Seq, inv.At = uint64(origin+1), 7, last[origin], now.UnixMilli()
+			inv.Origin, inv.Epoch, inv.Seq, inv.At = uint64(origin+1), 7, last[origin], now
 			list[i] = registry.Received{Inv: inv, Raw: registry.AppendInvalidation(nil, inv), Applied: registry.Applied{Position: position, Keys: keys}}
 		}
 		if err := s.Records(t.Context(), list); err != nil {
@@ -69,7 +71,7 @@ func TestADayOfInvalidations(t *testing.T) {
 	}
 	checkDay(t, s, last[:])
 	mustClose(t, s)
-	checkDay(t, mustOpenAt(t, o, func() time.Time { return now }), last[:])
+	checkDay(t, mustOpenAt(t, o, func() time.Time { return time.UnixMilli(clock.Load()) }), last[:])
 }
 
 // checkDay checks that the journal has the newest records of each origin, and

@@ -19,7 +19,8 @@
 //	e registry 0 name          an entry: registry.Stored
 //	s registry 0 name          what was confirmed of it since: registry.Confirmed
 //	m registry 0 name          its mark: the newest position of each mode
-//	x expires(8) registry 0 name   when to look whether it has expired
+//	x expires(8) 0 number(8)   a list of entries: when to look whether they have expired
+//	x expires(8) registry 0 name   likewise one entry, by older programs
 //	g kind registry 0 text     a generation of a tag, prefix, registry or all
 //	l origin(8) epoch(8) seq(8)    an invalidation, as received, and its position here
 //	w origin(8) epoch(8)       what is kept of an epoch's invalidations

@@ -168,7 +168,7 @@ type write struct {
 
 // A seen is the key of an entry, and whether there was one.
 type seen struct {
-	key   []byte
+	key   string
 	there bool
 }
 
@@ -176,25 +176,27 @@ type seen struct {
 // that the committer need not.
 func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Confirmed, del []registry.Key) error {
 	var key, value []byte
+	expires := make([]expiry, 0, len(put))
+	w.put, w.del = make([]seen, 0, len(put)), make([]seen, 0, len(del))
 	for _, e := range put {
-		at, err := lookAt(find, e.Key)
+		at, err := lookAt(find, &key, e.Key)
 		if err != nil {
 			return err
 		}
 		w.put = append(w.put, at)
 		value = appendStored(value[:0], e)
-		must(w.batch.Set(at.key, value, nil))
+		must(w.batch.Set(key, value, nil))
 		if at.there {
 			key = appendKey(key[:0], familyConfirmed, e.Key)
 			must(w.batch.Delete(key, nil))
 		}
-		key = appendExpiryKey(key[:0], e.Expires, e.Key)
-		must(w.batch.Set(key, nil, nil))
+		expires = append(expires, expiry{max(e.Expires, 0), e.Key, len(at.key) + len(value)})
 		w.position, w.index = max(w.position, e.Began), max(w.index, indexOf(&e.Entry))
 	}
+	setExpiries(expires, func(key, value []byte) { must(w.batch.Set(key, value, nil)) })
 	for i := range confirm {
 		c := &confirm[i]
-		at, err := lookAt(find, c.Key)
+		at, err := lookAt(find, &key, c.Key)
 		if err != nil {
 			return err
 		}
@@ -207,25 +209,26 @@ func (w *write) build(find finder, put []*registry.Stored, confirm []registry.Co
 		w.position = max(w.position, c.Began)
 	}
 	for _, k := range del {
-		at, err := lookAt(find, k)
+		at, err := lookAt(find, &key, k)
 		if err != nil {
 			return err
 		}
 		w.del = append(w.del, at)
-		must(w.batch.Delete(at.key, nil))
+		must(w.batch.Delete(key, nil))
 		key = appendKey(key[:0], familyConfirmed, k)
 		must(w.batch.Delete(key, nil))
 	}
 	return nil
 }
 
-func lookAt(find finder, k registry.Key) (seen, error) {
+// lookAt builds the key of an entry and looks whether there is one.
+func lookAt(find finder, key *[]byte, k registry.Key) (seen, error) {
 	if err := checkKey(k); err != nil {
 		return seen{}, err
 	}
-	key := appendKey(nil, familyEntry, k)
-	there, err := find.has(key)
-	return seen{key, there}, err
+	*key = appendKey((*key)[:0], familyEntry, k)
+	there, err := find.has(*key)
+	return seen{string(*key), there}, err
 }
 
 func checkKey(k registry.Key) error {

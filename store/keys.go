@@ -56,7 +56,7 @@ func appendExpiryKey(dst []byte, expires int64, k registry.Key) []byte {
 	return append(append(append(dst, k.Registry...), 0), k.Name...)
 }
 
-// parseExpiryKey reads a whole key of the expiry index.
+// parseExpiryKey reads a whole key of the expiry index; a list's has no registry.
 func parseExpiryKey(b []byte) (expires int64, k registry.Key, err error) {
 	if len(b) < 9 {
 		return 0, k, fmt.Errorf("expiry key %q: cut short", b)

@@ -14,7 +14,8 @@ func testKeys() [][]byte {
 	k := registry.Key{Registry: "consul", Name: "team/web"}
 	keys := [][]byte{
 		appendKey(nil, familyEntry, k), appendKey(nil, familyConfirmed, k), appendKey(nil, familyMark, k),
-		appendExpiryKey(nil, 1767268800250, k), appendJournalKey(nil, 1, 2, 3), appendEpochKey(nil, 1, 2),
+		appendExpiryKey(nil, 1767268800250, k), appendListKey(nil, 1767268800250, 1<<40),
+		appendJournalKey(nil, 1, 2, 3), appendEpochKey(nil, 1, 2),
 		appendIdentityKey(nil, "consul"), appendNumberKey(nil, numberPosition),
 	}
 	for _, wide := range testWide() {

@@ -64,13 +64,14 @@ func (r *round) usePosition(p uint64) { r.position = max(r.position, p) }
 
 // lookAt makes known whether the entry with that key of familyEntry is there,
 // for count.
-func (r *round) lookAt(key []byte) error {
-	if _, known := r.present[string(key)]; known {
+func (r *round) lookAt(key string) error {
+	if _, known := r.present[key]; known {
 		return nil
 	}
-	there, err := r.has(key)
+	r.key = append(r.key[:0], key...)
+	there, err := r.has(r.key)
 	if err == nil {
-		r.present[string(key)] = there
+		r.present[key] = there
 	}
 	return err
 }
@@ -96,26 +97,26 @@ func (r *round) endFind() {
 }
 
 // know takes it from who looked after the last change.
-func (r *round) know(key []byte, there bool) {
-	if _, known := r.present[string(key)]; !known {
-		r.present[string(key)] = there
+func (r *round) know(key string, there bool) {
+	if _, known := r.present[key]; !known {
+		r.present[key] = there
 	}
 }
 
 // count counts what the batch makes of an entry that was looked at.
-func (r *round) count(key []byte, after bool) {
-	switch before := r.present[string(key)]; {
+func (r *round) count(key string, after bool) {
+	switch before := r.present[key]; {
 	case after && !before:
 		r.entries++
 	case before && !after:
 		r.entries--
 	}
-	r.present[string(key)], r.counted = after, true
+	r.present[key], r.counted = after, true
 }
 
 // deleteEntry counts that the batch deletes the entry with that key of
 // familyEntry.
-func (r *round) deleteEntry(key []byte) error {
+func (r *round) deleteEntry(key string) error {
 	if err := r.lookAt(key); err != nil {
 		return err
 	}

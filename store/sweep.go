@@ -205,14 +205,16 @@ func (s *Store) warmEntries(d *directory, upper []byte) (n int, err error) {
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	for ok := it.First(); ok && n < sweepStep; ok = it.Next() {
-		n++
-		_, k, err := parseExpiryKey(it.Key())
+		_, keys, err := parseExpiry(it.Key(), it.Value())
+		n += max(len(keys), 1)
 		if err != nil {
 			continue
 		}
-		for _, family := range [...]byte{familyEntry, familyConfirmed} {
-			if _, err := has(d.db, appendKey(nil, family, k)); err != nil {
-				return n, err
+		for _, k := range keys {
+			for _, family := range [...]byte{familyEntry, familyConfirmed} {
+				if _, err := has(d.db, appendKey(nil, family, k)); err != nil {
+					return n, err
+				}
 			}
 		}
 	}
@@ -228,37 +230,40 @@ func (r *round) sweepEntries(upper []byte, enough uint64, hold time.Duration) (n
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	var first, last []byte
-	var moved [][]byte
+	var moved []expiry
 	for ok := it.First(); ok && n < sweepStep && gone < enough && (n == 0 || time.Since(began) < hold); ok = it.Next() {
-		n++
 		if first == nil {
 			first = append(first, it.Key()...)
 		}
 		last = append(last[:0], it.Key()...)
-		expires, k, err := parseExpiryKey(it.Key())
+		expires, keys, err := parseExpiry(it.Key(), it.Value())
+		n += max(len(keys), 1)
 		if err != nil {
 			continue // of no use to anyone
 		}
-		later, bytes, err := r.expireEntry(k, expires)
-		if err != nil {
-			return 0, 0, err
-		}
-		if gone += bytes; later > expires {
-			moved = append(moved, appendExpiryKey(nil, later, k))
+		for _, k := range keys {
+			later, bytes, err := r.expireEntry(k, expires)
+			if err != nil {
+				return 0, 0, err
+			}
+			if later > expires {
+				moved = append(moved, expiry{later, k, int(bytes)})
+			} else {
+				gone += bytes
+			}
 		}
 	}
 	if err := it.Error(); err != nil || n == 0 {
 		return 0, 0, err
 	}
 	r.deleteRange(first, append(last, 0))
-	for _, key := range moved {
-		r.set(key, nil)
-	}
+	setExpiries(moved, r.set)
 	return n, gone, nil
 }
 
-// expireEntry deletes an entry, unless it expires later than the index says:
-// then it returns when. Its mark stays: a write of an older entry that is under
+// expireEntry deletes an entry, unless it expires later than the index says. One
+// that was put again is in the index again; of one that was confirmed it returns
+// when to look again. Its mark stays: a write of an older entry that is under
 // way may need it. Once nothing does, it is swept like any other.
 func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes uint64, err error) {
 	key := appendKey(nil, familyEntry, k)
@@ -269,7 +274,7 @@ func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes u
 		later = head.varint()
 		return nil
 	})
-	if !found || err != nil {
+	if !found || later > expires || err != nil {
 		return 0, 0, err
 	}
 	confirmed, err := has(r.d.db, appendKey(nil, familyConfirmed, k))
@@ -288,9 +293,9 @@ func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes u
 		}
 	}
 	if later > expires {
-		return later, 0, nil
+		return later, bytes, nil
 	}
-	if err := r.deleteEntry(key); err != nil {
+	if err := r.deleteEntry(string(key)); err != nil {
 		return 0, 0, err
 	}
 	r.delete(key)

@@ -12,6 +12,7 @@ import (
 // that is not known is refused: a newer program wrote it, or nobody did.
 const (
 	storedVersion    = 1
+	listVersion      = 1
 	confirmedVersion = 1
 	positionsVersion = 1
 	recordVersion    = 1
@@ -69,6 +70,17 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) varint() int64 {
 	u := r.uvarint()
 	return int64(u>>1) ^ -int64(u&1)
+}
+
+func (r *reader) text() string {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.fail("cut short")
+		return ""
+	}
+	text := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	return text
 }
 
 func (r *reader) mode() registry.Mode {

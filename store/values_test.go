@@ -38,6 +38,14 @@ func forms() map[string]form {
 	return map[string]form{
 		"stored":    {"stored.v1", appendStored(nil, e), again(parseStored, appendStored)},
 		"confirmed": {"confirmed.v1", appendConfirmed(nil, &c), againValue(parseConfirmed, appendConfirmed)},
+		"list": {"list.v1", appendList(nil, []expiry{{key: testKey("web")}, {key: testKey("api")}}), func(value []byte) ([]byte, error) {
+			keys, err := parseList(value)
+			list := make([]expiry, len(keys))
+			for i, k := range keys {
+				list[i].key = k
+			}
+			return appendList(nil, list), err
+		}},
 		"positions": {"positions.v1", p.append(nil), againValue(parsePositions, func(dst []byte, p *positions) []byte { return p.append(dst) })},
 		"record": {"record.v1", appendRecord(nil, 1<<40, raw), func(value []byte) ([]byte, error) {
 			position, raw, err := parseRecord(value)
@@ -166,6 +174,7 @@ func TestStoredEntriesComeBackAsTheyWere(t *testing.T) {
 
 func FuzzStored(f *testing.F)    { fuzzForm(f, "stored") }
 func FuzzConfirmed(f *testing.F) { fuzzForm(f, "confirmed") }
+func FuzzList(f *testing.F)      { fuzzForm(f, "list") }
 func FuzzPositions(f *testing.F) { fuzzForm(f, "positions") }
 func FuzzRecord(f *testing.F)    { fuzzForm(f, "record") }
 func FuzzEpoch(f *testing.F)     { fuzzForm(f, "epoch") }
