@@ -13,6 +13,7 @@ import (
 // and never blocks: if all of its instances are busy, the call fails.
 type Filter struct {
 	name    string
+	cache   *cache
 	options FilterOptions
 	logger  *slog.Logger
 	stats   stats
@@ -26,7 +27,7 @@ type Filter struct {
 
 // NewFilter loads a filter's module and runs it. The caller closes the filter.
 func NewFilter(o FilterOptions, logger *slog.Logger) (*Filter, error) {
-	f := &Filter{name: o.Name, options: o, logger: logger}
+	f := &Filter{name: o.Name, cache: &cache{}, options: o, logger: logger}
 	if err := f.Reload(o); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (f *Filter) build(o FilterOptions) (*generation, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	m, err := Load(o.Plugin, o.Manifest, o.SHA256)
+	m, err := f.cache.load(o.Plugin, o.Manifest, o.SHA256)
 	if err != nil {
 		return nil, err
 	}

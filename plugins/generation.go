@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 	"golang.org/x/time/rate"
 
 	"github.com/edgecache/edgecache/registry"
@@ -32,6 +31,7 @@ type generation struct {
 	lines    *rate.Limiter
 	owner    registry.Owner
 	runtime  wazero.Runtime
+	code     wazero.CompilationCache // nil: none
 	compiled wazero.CompiledModule
 	pool     pool
 	closed   atomic.Bool
@@ -52,16 +52,19 @@ func newGeneration(o *FilterOptions, m *Module, logger *slog.Logger, s *stats) (
 		lines: rate.NewLimiter(logRate, logRate), over: make(chan struct{}),
 	}
 	ctx := context.Background()
-	engine := wazero.NewRuntimeConfigCompiler
-	if o.interpreted {
-		engine = wazero.NewRuntimeConfigInterpreter
-	}
-	g.runtime = wazero.NewRuntimeWithConfig(ctx, engine().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(limits.MemoryPages))
-	defer func(r wazero.Runtime) {
-		if err != nil {
-			_ = r.Close(ctx)
+	engine := runtimeConfig(o.interpreted, limits.MemoryPages)
+	if m.code != "" {
+		if g.code, err = wazero.NewCompilationCacheWithDir(m.code); err != nil {
+			return nil, err
 		}
-	}(g.runtime)
+		engine = engine.WithCompilationCache(g.code)
+	}
+	g.runtime = wazero.NewRuntimeWithConfig(ctx, engine)
+	defer func(made *generation) {
+		if err != nil {
+			made.end()
+		}
+	}(g)
 	if g.compiled, err = g.runtime.CompileModule(ctx, m.binary); err != nil {
 		return nil, err
 	}
@@ -151,10 +154,21 @@ func (g *generation) drain() {
 	}
 	if g.pool.live.Load() == 0 {
 		g.ending.Do(func() {
-			ctx := context.Background()
-			_ = g.compiled.Close(ctx)
-			_ = g.runtime.Close(ctx)
+			g.end()
 			close(g.over)
 		})
+	}
+}
+
+// end gives back what wazero holds: of a runtime with a cache, the code of each
+// module has to be closed by itself.
+func (g *generation) end() {
+	ctx := context.Background()
+	if g.compiled != nil {
+		_ = g.compiled.Close(ctx)
+	}
+	_ = g.runtime.Close(ctx)
+	if g.code != nil {
+		_ = g.code.Close(ctx)
 	}
 }

@@ -11,19 +11,38 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
+// HostOptions are what all plugins of a node have in common.
+type HostOptions struct {
+	Dir     string       // where compiled modules are kept; "": nowhere
+	Compile Compiler     // nil: [Compile]
+	Logger  *slog.Logger // nil: discard
+}
+
 // A Host runs the filters of a configuration, in its order.
 type Host struct {
 	logger *slog.Logger
+	cache  *cache
 	named  atomic.Pointer[[]registry.NamedFilter]
 	runs   atomic.Pointer[[]*Filter] // likewise
 
-	mu      sync.Mutex // one change at a time; protects the field below
-	filters []*Filter
+	mu       sync.Mutex // one change at a time; protects the fields below
+	filters  []*Filter
+	previous []string // keys of the modules that ran before the last change
 }
 
 // NewHost loads all filters of a configuration. The caller closes the host.
-func NewHost(list []FilterOptions, logger *slog.Logger) (*Host, error) {
-	h := &Host{logger: logger}
+func NewHost(list []FilterOptions, o HostOptions) (*Host, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Compile == nil {
+		o.Compile = Compile
+	}
+	c, err := openCache(o.Dir, o.Compile, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{logger: o.Logger, cache: c}
 	h.publish(nil)
 	p, err := h.Prepare(list)
 	if err != nil {
@@ -53,7 +72,7 @@ func (h *Host) Prepare(list []FilterOptions) (*Plan, error) {
 	for _, o := range list {
 		f := h.find(o.Name)
 		if f == nil {
-			f = &Filter{name: o.Name, options: o, logger: h.logger}
+			f = &Filter{name: o.Name, cache: h.cache, options: o, logger: h.logger}
 		}
 		c, err := f.prepare(o)
 		if err != nil {
@@ -89,6 +108,7 @@ func (p *Plan) Commit() {
 		h.filters = append(h.filters, c.filter)
 	}
 	h.publish(h.filters)
+	h.prune()
 	for _, f := range old {
 		if !slices.Contains(h.filters, f) {
 			f.Close()
@@ -120,7 +140,18 @@ func (h *Host) Reload(name string) error {
 		return err
 	}
 	h.publish(h.filters)
+	h.prune()
 	return nil
+}
+
+// prune has the cache keep what runs and what ran before it.
+func (h *Host) prune() {
+	var keys []string
+	for _, f := range h.filters {
+		keys = append(keys, f.current.Load().module.key())
+	}
+	h.cache.prune(slices.Concat(keys, h.previous))
+	h.previous = keys
 }
 
 // publish makes the list that answers go by.

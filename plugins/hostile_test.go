@@ -28,7 +28,7 @@ func TestWhatIsNotLoadedAndWhy(t *testing.T) {
 		"importglobal":  "import edgecache_v1.fuel is a global; only functions",
 		"importtable":   "import edgecache_v1.t is a table; only functions",
 		"unknownimport": "import edgecache_v1.teleport: this host, of ABI 1.0, has no such function\nimport env.abort: only edgecache_v1 and wasi_snapshot_preview1 can be imported",
-		"bigtable":      "table 0 may grow without bound",
+		"bigtable":      "table 0 has up to 1000000 elements, at most 65536",
 		"opentable":     "table 0 may grow without bound",
 		"nofilter":      "export ec_filter (i32) -> (i64) is missing",
 		"noabi":         "export edgecache_abi_v1 () -> () is missing\nexport ec_abi () -> (i32) is missing\nexport ec_init () -> (i32) is missing\nexport ec_arena (i32) -> (i32) is missing",

@@ -26,14 +26,15 @@ type Module struct {
 	Exports  []string
 
 	binary []byte // rewritten
-	start  bool
-	idle   bool
+	code   string // wazero's directory that has it compiled; "": none has
 }
 
 // Load reads the module at path and its manifest, "" being the one beside it or
 // in it. pin is the SHA-256 the module must have, in hex; "" is any. Errors are
 // in words for the module's author.
-func Load(path, manifest, pin string) (*Module, error) {
+func Load(path, manifest, pin string) (*Module, error) { return (&cache{}).load(path, manifest, pin) }
+
+func (c *cache) load(path, manifest, pin string) (*Module, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func Load(path, manifest, pin string) (*Module, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	m.Manifest = *said
-	if err := m.take(binary); err != nil {
+	if err := c.take(m, binary); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
@@ -70,7 +71,7 @@ func (m *Module) take(binary []byte) error {
 	if err != nil {
 		return err
 	}
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(m.Manifest.Limits.MemoryPages))
+	r := wazero.NewRuntimeWithConfig(ctx, runtimeConfig(true, m.Manifest.Limits.MemoryPages))
 	defer r.Close(ctx)
 	compiled, err := r.CompileModule(ctx, binary)
 	if err != nil {
@@ -87,7 +88,7 @@ func (m *Module) take(binary []byte) error {
 		m.Exports = append(m.Exports, name)
 	}
 	slices.Sort(m.Exports)
-	m.binary, m.start, m.idle = rewritten.Binary, rewritten.Start, slices.Contains(m.Exports, exportIdle)
+	m.binary = rewritten.Binary
 	return nil
 }
 

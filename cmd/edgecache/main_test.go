@@ -15,7 +15,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == compileCommandName {
 		main()
 		return
 	}

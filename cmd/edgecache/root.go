@@ -38,7 +38,7 @@ func rootCommand(g *globals) *cobra.Command {
 	root.SetOut(g.stdout)
 	root.SetErr(g.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
-	root.AddCommand(serveCommand(g), checkCommand(g), pluginCommand(g), versionCommand(g), demoCommand(g))
+	root.AddCommand(serveCommand(g), checkCommand(g), pluginCommand(g), compileCommand(), versionCommand(g), demoCommand(g))
 	for _, c := range clientCommands(g) {
 		g.clientFlags(c)
 		root.AddCommand(c)

@@ -58,10 +58,10 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	if err != nil {
 		return nil, errors.Join(err, n.release())
 	}
-	if n.plugins, err = plugins.NewHost(cfg.Filters, n.log); err != nil {
+	if n.disk, err = openDisk(cfg, n.log); err != nil {
 		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
-	if n.disk, err = openDisk(cfg, n.log); err != nil {
+	if n.plugins, err = plugins.NewHost(cfg.Filters, pluginOptions(cfg, n.log)); err != nil {
 		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
 	if n.gossip, err = newGossip(cfg, n.disk, n.log); err != nil {

@@ -48,8 +48,9 @@ type module struct {
 	imported int   // functions
 	types    []int // of each function that is not imported
 	globals  int
-	mutable  int // globals among them
-	start    int // the function, -1: none
+	mutable  int    // globals among them
+	endless  []bool // of each table, whether it has no maximum
+	start    int    // the function, -1: none
 }
 
 // parse takes a module apart and refuses what the rewriter or its host could
@@ -69,7 +70,7 @@ func parse(binary []byte) (*module, error) {
 		section int
 		read    func(*reader) error
 	}{
-		{sectionType, m.readTypes}, {sectionImport, m.readImports}, {sectionFunction, m.readFunctions}, {sectionTable, readTables},
+		{sectionType, m.readTypes}, {sectionImport, m.readImports}, {sectionFunction, m.readFunctions}, {sectionTable, m.readTables},
 		{sectionMemory, readMemories}, {sectionGlobal, m.readGlobals}, {sectionExport, readExports}, {sectionStart, m.readStart},
 	} {
 		if !m.has[part.section] {
@@ -155,13 +156,15 @@ func (m *module) readFunctions(r *reader) error {
 	return nil
 }
 
-func readTables(r *reader) error {
+// readTables notes which tables have no maximum: Go's have none, and do not grow.
+func (m *module) readTables(r *reader) error {
 	for i := range r.count() {
 		r.byte()
-		limited, _, most := r.limits()
-		if r.err == nil && (!limited || most > maxTable) {
-			return fmt.Errorf("table %d may grow without bound; a maximum of at most %d elements is expected", i, maxTable)
+		limited, least, most := r.limits()
+		if r.err == nil && max(least, most) > maxTable {
+			return fmt.Errorf("table %d has up to %d elements, at most %d are expected", i, max(least, most), maxTable)
 		}
+		m.endless = append(m.endless, !limited)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 		"imported global":   {hostile(t, "importglobal"), "import edgecache_v1.fuel is a global; only functions"},
 		"imported table":    {hostile(t, "importtable"), "import edgecache_v1.t is a table; only functions"},
 		"the counter":       {hostile(t, "exportcounter"), `export "__ec_fuel": names that begin with __ec_ are the host's`},
-		"table too big":     {hostile(t, "bigtable"), "table 0 may grow without bound; a maximum of at most 65536"},
+		"table too big":     {hostile(t, "bigtable"), "table 0 has up to 1000000 elements, at most 65536"},
 		"table without end": {hostile(t, "opentable"), "table 0 may grow without bound"},
 		"memories":          {wasm(empty, map[byte][]byte{5: vector([]byte{0, 1}, []byte{0, 1})}), "2 memories"},
 		"shared memory":     {wasm(empty, map[byte][]byte{5: vector([]byte{3, 1, 1})}), "shared"},

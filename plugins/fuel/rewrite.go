@@ -47,8 +47,8 @@ type Module struct {
 // invalid one may become valid by rewriting, and reach the counter.
 //
 // It is an error, in words for the module's author, if the module imports
-// anything but functions, has a table without a maximum of at most 65 536
-// elements or more than one memory, exports a name of the host's, uses opcodes
+// anything but functions, has a table that may grow beyond 65 536 elements or
+// more than one memory, exports a name of the host's, uses opcodes
 // beyond WebAssembly 2.0, or would take too long to compile.
 func Rewrite(wasm []byte) (*Module, error) {
 	m, err := parse(wasm)

@@ -93,7 +93,9 @@ func (s *scan) instruction() {
 			s.fail(fmt.Errorf("global %d is used, there are %d", g, s.m.globals))
 		}
 	case op == opMisc && index == miscTableGrow:
-		table = s.u32()
+		if table = s.u32(); s.err == nil && (int(table) >= len(s.m.endless) || s.m.endless[table]) {
+			s.fail(fmt.Errorf("table %d may grow without bound; a maximum of at most %d elements is expected", table, maxTable))
+		}
 	default:
 		s.immediate(known.imm)
 	}

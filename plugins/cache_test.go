@@ -1,0 +1,144 @@
+package plugins_test
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/edgecache/edgecache/plugins"
+	"github.com/edgecache/edgecache/registry"
+)
+
+// A compiling counts what it compiles.
+type compiling struct{ n int }
+
+func (c *compiling) compile(module, dir string, pages uint32) error {
+	c.n++
+	return plugins.Compile(module, dir, pages)
+}
+
+func newHost(t *testing.T, dir string, c *compiling, list ...plugins.FilterOptions) *plugins.Host {
+	t.Helper()
+	h, err := plugins.NewHost(list, plugins.HostOptions{Dir: dir, Compile: c.compile, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+func zoneWorks(t *testing.T, h *plugins.Host) {
+	t.Helper()
+	rec, sel := sealed(6), &registry.Selection{All: true}
+	if err := h.Filters()[0].Filter.Filter(&request{zone: "a"}, rec, sel); err != nil || sel.Len(rec) != 2 {
+		t.Errorf("%v, %d instances left", err, sel.Len(rec))
+	}
+}
+
+func cached(t *testing.T, dir string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestAModuleIsCompiledOnce(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "plugins"), &compiling{}
+	for range 3 {
+		h := newHost(t, dir, c, options(map[string]any{"strict": true}))
+		zoneWorks(t, h)
+		h.Close()
+	}
+	if c.n != 1 {
+		t.Errorf("compiled %d times", c.n)
+	}
+}
+
+// Whatever becomes of any of its files, the cache serves or heals.
+func TestADamagedCacheIsHealed(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "plugins"), &compiling{}
+	newHost(t, dir, c, options(map[string]any{"strict": true})).Close()
+	files := cached(t, dir)
+	if len(files) < 3 {
+		t.Fatalf("files %q", files)
+	}
+	for _, damage := range []struct {
+		what string
+		do   func(path string, b []byte) error
+	}{
+		{"last byte", func(p string, b []byte) error { b[len(b)-1] ^= 0xff; return os.WriteFile(p, b, 0o600) }},
+		{"a byte", func(p string, b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(p, b, 0o600) }},
+		{"cut", func(p string, b []byte) error { return os.WriteFile(p, b[:len(b)/2], 0o600) }},
+		{"empty", func(p string, _ []byte) error { return os.WriteFile(p, nil, 0o600) }},
+		{"gone", func(p string, _ []byte) error { return os.Remove(p) }},
+	} {
+		for _, path := range cached(t, dir) {
+			b, err := os.ReadFile(path)
+			if err == nil {
+				err = damage.do(path, b)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := c.n
+			h := newHost(t, dir, c, options(map[string]any{"strict": true}))
+			zoneWorks(t, h)
+			h.Close()
+			if c.n != before+1 {
+				t.Errorf("%s: %s: compiled %d times more, want once", damage.what, filepath.Base(path), c.n-before)
+			}
+		}
+	}
+}
+
+func TestACacheThatOthersMayWriteIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err := plugins.NewHost(nil, plugins.HostOptions{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "chmod 700 expected") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTheCacheKeepsWhatRunsAndWhatRanBefore(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "plugins"), &compiling{}
+	h := newHost(t, dir, c)
+	entries := func() int {
+		list, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	for i, name := range []string{"scribble", "loop", "walk", "bulk"} {
+		p, err := h.Prepare([]plugins.FilterOptions{hostile(name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Commit()
+		if n, want := entries(), min(i+1, 2); n != want {
+			t.Errorf("after %s: %d entries, want %d", name, n, want)
+		}
+	}
+}
+
+func TestACompilationThatFailsIsAnError(t *testing.T) {
+	failing := func(string, string, uint32) error { return errors.New("it did not end within 1m0s") }
+	_, err := plugins.NewHost([]plugins.FilterOptions{options(nil)}, plugins.HostOptions{Dir: filepath.Join(t.TempDir(), "plugins"), Compile: failing})
+	if err == nil || !strings.Contains(err.Error(), "filter zone: ") || !strings.Contains(err.Error(), "compilation: it did not end within 1m0s") {
+		t.Errorf("%v", err)
+	}
+}
