@@ -8,6 +8,7 @@ require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/edgecache/edgecache v0.0.0-00010101000000-000000000000
 	github.com/hashicorp/memberlist v0.7.0
+	github.com/tetratelabs/wazero v1.12.0
 	github.com/valyala/fasthttp v1.73.0
 	golang.org/x/sys v0.49.0
 )

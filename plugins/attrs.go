@@ -101,22 +101,21 @@ var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 // A key names what a verdict depends on besides the record: 128 bits.
 type key [2]uint64
 
-func (k *key) mix(n uint64) {
-	for i := range k {
-		hi, lo := bits.Mul64(k[i]^n^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93+uint64(i)<<1)
-		k[i] = hi ^ lo
-	}
+// mixed returns a hash of a hash and a number.
+func mixed(h, n, by uint64) uint64 {
+	hi, lo := bits.Mul64(h^n^0x9e3779b97f4a7c15, by)
+	return hi ^ lo
 }
 
-func (k *key) string(s string) {
-	k.mix(uint64(len(s)))
-	if s == "" {
-		return
-	}
-	for i := range k {
-		hi, lo := bits.Mul64(k[i]^maphash.String(seeds[i], s), 0xa0761d6478bd642f)
-		k[i] = hi ^ lo
-	}
+// mix takes a number into the key.
+func (k key) mix(n uint64) key {
+	return key{mixed(k[0], n, 0xd6e8feb86659fd93), mixed(k[1], n, 0xa0761d6478bd642f)}
+}
+
+// string takes a string into the key.
+func (k key) string(s string) key {
+	k = k.mix(uint64(len(s))<<2 | 1)
+	return key{mixed(k[0], maphash.String(seeds[0], s), 0xe7037ed1a0b428db), mixed(k[1], maphash.String(seeds[1], s), 0x8ebc6af09c88c6e3)}
 }
 
 var keyStart = key{maphash.String(seeds[0], "edgecache"), maphash.String(seeds[1], "edgecache")}
@@ -126,21 +125,20 @@ func (g *generation) keyOf(attrs registry.Attrs, sel *registry.Selection) key {
 	k := keyStart
 	for i := range g.slots {
 		switch v := g.slots[i].of(attrs); {
-		case v.absent && v.tooLong:
-			k.mix(3)
+		case v.tooLong:
+			k = k.mix(3)
 		case v.absent:
-			k.mix(2)
+			k = k.mix(2)
 		case v.numeric:
-			k.mix(uint64(v.number) << 2)
+			k = k.mix(uint64(v.number) << 2)
 		default:
-			k.mix(1)
-			k.string(v.text)
+			k = k.string(v.text)
 		}
 	}
 	if !sel.All {
-		k.mix(uint64(len(sel.Picks)) + 1)
+		k = k.mix(uint64(len(sel.Picks)) + 1)
 		for _, p := range sel.Picks {
-			k.mix(uint64(p))
+			k = k.mix(uint64(p))
 		}
 	}
 	return k

@@ -31,6 +31,7 @@ type cache struct {
 	dir     string // "": nothing is kept
 	compile Compiler
 	logger  *slog.Logger
+	options Options // who must vouch for modules
 
 	mu sync.Mutex // one compilation at a time
 }

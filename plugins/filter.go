@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/edgecache/edgecache/registry"
 )
@@ -154,7 +155,7 @@ func (f *Filter) fail(e *Failure) {
 
 var errClosed = &Failure{"broken", errors.New("the filter was closed")}
 
-// run has the guest decide, or remembers what it decided.
+// run remembers what the guest decided, or asks it.
 func (g *generation) run(attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
 	e := g.frameOf(rec)
 	if e.err != nil {
@@ -165,12 +166,17 @@ func (g *generation) run(attrs registry.Attrs, rec *registry.Record, sel *regist
 		g.stats.memoized.add()
 		return d.apply(rec, sel, g.least)
 	}
+	return g.ask(e, key, attrs, rec, sel)
+}
+
+// ask has the guest decide.
+func (g *generation) ask(e *entryFrame, key key, attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
 	g.stats.calls.add()
 	i, err := g.acquire()
 	if err != nil {
 		return err
 	}
-	verdict, n, err := i.call(e, rec, sel, attrs)
+	verdict, n, err := g.timed(i, e, rec, sel, attrs)
 	if err != nil {
 		g.drop(i)
 		return err
@@ -186,6 +192,18 @@ func (g *generation) run(attrs registry.Attrs, rec *registry.Record, sel *regist
 	err = d.apply(rec, sel, g.least)
 	g.release(i) // after apply: the decision's picks are the instance's
 	return err
+}
+
+// timed calls an instance, and samples how long that takes.
+func (g *generation) timed(i *instance, e *entryFrame, rec *registry.Record, sel *registry.Selection, attrs registry.Attrs) (verdict uint64, n int, err error) {
+	if i.calls++; i.calls%sampled != 0 {
+		return i.call(e, rec, sel, attrs)
+	}
+	began := time.Now()
+	verdict, n, err = i.call(e, rec, sel, attrs)
+	g.stats.took.Add(uint64(time.Since(began)))
+	g.stats.timed.Add(1)
+	return verdict, n, err
 }
 
 func verdictFailure(err error) *Failure {

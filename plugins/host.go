@@ -13,6 +13,7 @@ import (
 
 // HostOptions are what all plugins of a node have in common.
 type HostOptions struct {
+	Options
 	Dir     string       // where compiled modules are kept; "": nowhere
 	Compile Compiler     // nil: [Compile]
 	Logger  *slog.Logger // nil: discard
@@ -42,6 +43,7 @@ func NewHost(list []FilterOptions, o HostOptions) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.options = o.Options
 	h := &Host{logger: o.Logger, cache: c}
 	h.publish(nil)
 	p, err := h.Prepare(list)

@@ -31,7 +31,8 @@ type instance struct {
 	last   *entryFrame
 	whole  bool // last is there with all its instances, in order
 	stack  [1]uint64
-	picks  []uint16
+	picks  []int32
+	calls  uint64
 	said   string // by error_set
 	output string // what it printed first
 }
@@ -54,7 +55,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // instantiate runs a guest up to where it can be called.
 func (g *generation) instantiate() (*instance, error) {
-	i := &instance{gen: g, picks: make([]uint16, 0, maxInstances)}
+	i := &instance{gen: g, picks: make([]int32, 0, maxInstances)}
 	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
 	var err error
 	i.mod, err = g.runtime.InstantiateModule(i.ctx, g.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())

@@ -10,6 +10,7 @@ import (
 type memo struct {
 	ways [memoWays]atomic.Pointer[memoized]
 	next atomic.Uint32
+	seen [memoWays]atomic.Uint64 // keys, in part, that came once: what never comes again is not kept
 }
 
 const memoWays = 4
@@ -28,7 +29,12 @@ func (m *memo) get(k key) *decision {
 	return nil
 }
 
+// put keeps a decision from the second time on that it is made.
 func (m *memo) put(k key, d decision) {
+	if seen := &m.seen[k[1]%memoWays]; seen.Load() != k[0] {
+		seen.Store(k[0])
+		return
+	}
 	d.picks = slices.Clone(d.picks)
 	m.ways[m.next.Add(1)%memoWays].Store(&memoized{k, d})
 }

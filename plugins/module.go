@@ -51,6 +51,9 @@ func (c *cache) load(path, manifest, pin string) (*Module, error) {
 	if pin != "" && !strings.EqualFold(pin, m.SHA256) {
 		return nil, fmt.Errorf("%s: its sha256 is %s, and %s is expected", path, m.SHA256, pin)
 	}
+	if err := c.options.vouch(path, binary, pin != ""); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	said, err := readManifest(path, manifest, binary)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -12,6 +12,8 @@ type stats struct {
 	broken     atomic.Uint64
 	recycled   atomic.Uint64
 	logDropped atomic.Uint64
+	timed      atomic.Uint64 // calls that were timed, each sampled-th of an instance
+	took       atomic.Uint64 // ns, by those
 
 	mu       sync.Mutex // protects the field below
 	failures map[string]uint64
@@ -35,6 +37,10 @@ type striped [stripes]struct {
 }
 
 const stripes = 16
+
+// sampled is how many calls of an instance there are to one that is timed: two
+// looks at the clock cost as much as a call.
+const sampled = 64
 
 func (s *striped) add() { s[processor()%stripes].n.Add(1) }
 

@@ -16,6 +16,9 @@ func (f *Filter) Status() registry.PluginStatus {
 	}
 	s.Breaker, s.Calls, s.Memoized, s.Skipped = f.breaker.state(), f.stats.calls.sum(), f.stats.memoized.sum(), f.stats.broken.Load()
 	s.Recycled, s.LogDropped = f.stats.recycled.Load(), f.stats.logDropped.Load()
+	if n := f.stats.timed.Load(); n > 0 {
+		s.LatencyUS = float64(f.stats.took.Load()) / float64(n) / 1000
+	}
 	f.stats.mu.Lock()
 	s.Failures = maps.Clone(f.stats.failures)
 	f.stats.mu.Unlock()

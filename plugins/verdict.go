@@ -14,7 +14,7 @@ type decision struct {
 	pass  bool
 	final bool           // the chain of filters ends
 	mask  uint32         // of the first 32 selected instances, if picks is nil
-	picks []uint16       // places in the selection, in their new order
+	picks []int32        // places in the selection, in their new order
 	deny  *registry.Deny // the request is refused
 }
 
@@ -39,7 +39,7 @@ func (e *guestError) Error() string {
 }
 
 // decide looks at a verdict over n selected instances. picks is room to use.
-func (i *instance) decide(verdict uint64, n int, picks []uint16) (d decision, err error) {
+func (i *instance) decide(verdict uint64, n int, picks []int32) (d decision, err error) {
 	action, flags := byte(verdict), byte(verdict>>8)
 	a16, a32 := uint16(verdict>>16), uint32(verdict>>32)
 	g := i.gen
@@ -65,7 +65,7 @@ func (i *instance) decide(verdict uint64, n int, picks []uint16) (d decision, er
 		d.picks = picks[:0]
 		for at := range n {
 			if mask[at/8]&(1<<(at%8)) != 0 {
-				d.picks = append(d.picks, uint16(at))
+				d.picks = append(d.picks, int32(at))
 			}
 		}
 		return d, g.allow(MayDrop, len(d.picks) < n)
@@ -89,7 +89,7 @@ func (i *instance) out(length uint32, least, most int) ([]byte, error) {
 	return i.view[inCap:][:length], nil
 }
 
-func (i *instance) order(d decision, count uint32, n int, picks []uint16) (decision, error) {
+func (i *instance) order(d decision, count uint32, n int, picks []int32) (decision, error) {
 	if int64(count) > int64(n) {
 		return d, bad("ORDER of %d, there are %d instances", count, n)
 	}
@@ -101,7 +101,7 @@ func (i *instance) order(d decision, count uint32, n int, picks []uint16) (decis
 	d.picks = picks[:0]
 	rises := true
 	for at := 0; at < len(list); at += 2 {
-		p := binary.LittleEndian.Uint16(list[at:])
+		p := int32(binary.LittleEndian.Uint16(list[at:]))
 		if int(p) >= n {
 			return d, bad("ORDER names instance %d of %d", p, n)
 		}
@@ -176,10 +176,7 @@ func (d *decision) keep(sel *registry.Selection) {
 
 func (d *decision) pick(rec *registry.Record, sel *registry.Selection) {
 	if sel.All {
-		sel.All, sel.Picks = false, sel.Picks[:0]
-		for _, p := range d.picks {
-			sel.Picks = append(sel.Picks, int32(p))
-		}
+		sel.All, sel.Picks = false, append(sel.Picks[:0], d.picks...)
 		return
 	}
 	// The old order is read from behind the new one.

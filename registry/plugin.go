@@ -17,6 +17,7 @@ type PluginStatus struct {
 	Failures   map[string]uint64 `json:"failures"`        // by kind
 	Recycled   uint64            `json:"recycled"`        // instances ended because their memory grew
 	LogDropped uint64            `json:"log_dropped"`     // lines beyond the rate
+	LatencyUS  float64           `json:"latency_us"`      // of a guest's call, the mean of some; 0: none yet
 	Instances  int64             `json:"instances"`
 	Memory     uint64            `json:"memory"` // bytes an instance may have
 }

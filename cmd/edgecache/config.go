@@ -37,6 +37,7 @@ type Config struct {
 	Tracing    tracingOptions          `yaml:"tracing"`
 	Registries []registryConfig        `yaml:"registries"`
 	Filters    []plugins.FilterOptions `yaml:"filters"`
+	Plugins    plugins.Options         `yaml:"plugins"`
 }
 
 // nodeOptions are the config section `node`.
@@ -58,6 +59,7 @@ func defaultConfig() *Config {
 		Store:   store.Defaults(),
 		Log:     logOptions{Level: "info", Format: "text"},
 		Tracing: tracingOptions{Sample: 0.01},
+		Plugins: plugins.Defaults(),
 	}
 }
 
@@ -240,6 +242,7 @@ func (c *Config) validate(m *mistakes) {
 	m.section("admin.tls", validateCertificate(c.Admin.TLS))
 	c.validateRegistries(m)
 	c.validateFilters(m)
+	m.section("plugins", c.Plugins.Validate())
 	for i, t := range c.Admin.Tokens {
 		c.validateToken(m, fmt.Sprintf("admin.tokens[%d].registries", i), t)
 	}

@@ -172,7 +172,7 @@ func excerpt(line []rune, at int) (part []rune, shifted int) {
 }
 
 // laterSections are what the interface knows and this version does not have.
-var laterSections = []string{"dns", "xds", "plugins", "consul"}
+var laterSections = []string{"dns", "xds", "consul"}
 
 // maxGuessed is the longest key for which a near one is looked for.
 const maxGuessed = 64

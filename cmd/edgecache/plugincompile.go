@@ -29,7 +29,7 @@ const compileCommandName = "plugin-compile"
 
 // pluginOptions has modules compiled by a child, and kept in node.data_dir.
 func pluginOptions(cfg *Config, log *slog.Logger) plugins.HostOptions {
-	o := plugins.HostOptions{Logger: log, Compile: compileInChild}
+	o := plugins.HostOptions{Options: cfg.Plugins, Logger: log, Compile: compileInChild}
 	if cfg.Node.DataDir != "" && len(cfg.Filters) > 0 {
 		o.Dir = filepath.Join(cfg.Node.DataDir, "plugins")
 	}

@@ -22,6 +22,7 @@ func pluginFamilies() []family {
 		ofPlugin("edgecache_plugins_generation", gauge, "Number of the generation that runs.", func(p *registry.PluginStatus) float64 { return float64(p.Generation) }),
 		ofPlugin("edgecache_plugins_refused", gauge, "1 while the last change was refused.", func(p *registry.PluginStatus) float64 { return truth(p.State != "ok") }),
 		ofPlugin("edgecache_plugins_instances", gauge, "Instances of the guest.", func(p *registry.PluginStatus) float64 { return float64(p.Instances) }),
+		ofPlugin("edgecache_plugins_call_seconds", gauge, "Time of a guest's call, the mean of those sampled.", func(p *registry.PluginStatus) float64 { return p.LatencyUS / 1e6 }),
 		ofPlugin("edgecache_plugins_recycled_total", counter, "Instances ended because their memory grew.", func(p *registry.PluginStatus) float64 { return float64(p.Recycled) }),
 		ofPlugin("edgecache_plugins_log_dropped_total", counter, "Lines of the guest beyond its rate.", func(p *registry.PluginStatus) float64 { return float64(p.LogDropped) }),
 	}

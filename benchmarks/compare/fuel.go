@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/edgecache/edgecache/plugins/fuel"
+)
+
+var (
+	//go:embed testdata/fib.wasm
+	fibModule []byte
+	//go:embed testdata/copy.wasm
+	copyModule []byte
+)
+
+// fuelBudget is enough for any call that is measured.
+const fuelBudget = 1_000_000
+
+// A guest is a module that is called over and over.
+type guest struct {
+	name    string
+	binary  []byte
+	export  string
+	prepare func(m api.Module) error // nil: nothing
+}
+
+// A bound is how the CPU of a guest's calls is bounded.
+type bound struct {
+	name    string
+	fuel    bool
+	context bool
+}
+
+var (
+	byFuel    = bound{name: "fuel", fuel: true}
+	byContext = bound{name: "wazero's context option", context: true}
+	unbounded = bound{name: "no bound"}
+)
+
+// fuelPlain compares calls bounded by fuel with calls without a bound: their
+// time over that, of the worst guest.
+func fuelPlain(ctx context.Context, b *bench) (result, error) { return b.boundCost(ctx, unbounded) }
+
+// fuelContext compares them with calls bounded by wazero's own means.
+func fuelContext(ctx context.Context, b *bench) (result, error) { return b.boundCost(ctx, byContext) }
+
+func (b *bench) boundCost(ctx context.Context, theirs bound) (result, error) {
+	zone, _, err := b.zoneFilter(ctx, "c")
+	if err != nil {
+		return result{}, err
+	}
+	binaryOfZone, err := os.ReadFile(zone)
+	if err != nil {
+		return result{}, err
+	}
+	var worst result
+	for _, g := range []guest{
+		{"zone filter", binaryOfZone, "ec_filter", prepareZone},
+		{"fib(5)", fibModule, "run", nil},
+		{"copy of 4 KiB", copyModule, "run", nil},
+	} {
+		r, err := b.compareBounds(ctx, g, byFuel, theirs)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", g.name, err)
+		}
+		b.progress("  %-13s %s over %s: %.2f", g.name, byFuel.name, theirs.name, r.value)
+		if r.value > worst.value {
+			worst = r
+			worst.note = "the worst of three guests is " + g.name
+		}
+	}
+	return worst, nil
+}
+
+func (b *bench) compareBounds(ctx context.Context, g guest, ours, theirs bound) (result, error) {
+	r := result{sides: []side{{name: g.name + ", " + ours.name}, {name: g.name + ", " + theirs.name}}}
+	var calls [2]func(n int) (time.Duration, error)
+	for i, how := range [2]bound{ours, theirs} {
+		call, stop, err := g.start(ctx, how)
+		if err != nil {
+			return r, err
+		}
+		defer stop()
+		if _, err := call(1000); err != nil { // warm up
+			return r, err
+		}
+		calls[i] = call
+	}
+	took, err := calls[0](1000)
+	if err != nil {
+		return r, err
+	}
+	n := max(1000, int(float64(b.duration)/10/float64(took)*1000))
+	var ratios []float64
+	for round := range b.rounds {
+		var times [2]time.Duration
+		for i := range calls {
+			at := (i + round) % 2
+			if times[at], err = calls[at](n); err != nil {
+				return r, err
+			}
+			r.sides[at].samples = append(r.sides[at].samples, sample{rate: float64(n) / times[at].Seconds()})
+		}
+		ratios = append(ratios, float64(times[0])/float64(times[1]))
+	}
+	r.summarise(ratios)
+	return r, nil
+}
+
+// start runs a guest, and returns what calls it n times.
+func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Duration, error), end func(), err error) {
+	binary := g.binary
+	if how.fuel {
+		m, err := fuel.Rewrite(binary)
+		if err != nil {
+			return nil, nil, err
+		}
+		binary = m.Binary
+	}
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithCloseOnContextDone(how.context))
+	stop := func() { _ = r.Close(ctx) }
+	i32 := api.ValueTypeI32
+	none := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) { stack[0] = api.EncodeI32(-1) })
+	_, err = r.NewHostModuleBuilder("edgecache_v1").NewFunctionBuilder().
+		WithGoModuleFunction(none, []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).Export("config_get").Instantiate(ctx)
+	if err != nil {
+		return nil, stop, err
+	}
+	m, err := r.InstantiateWithConfig(ctx, binary, wazero.NewModuleConfig().WithName(""))
+	if err != nil {
+		return nil, stop, err
+	}
+	left, _ := m.ExportedGlobal(fuel.Export).(api.MutableGlobal)
+	if left != nil {
+		left.Set(fuelBudget)
+	}
+	if g.prepare != nil {
+		if err := g.prepare(m); err != nil {
+			return nil, stop, err
+		}
+	}
+	f, stack := m.ExportedFunction(g.export), make([]uint64, 1)
+	cancelled, cancel := context.WithTimeout(ctx, time.Hour) // a deadline, as a caller would have
+	return func(n int) (time.Duration, error) {
+		began := time.Now()
+		for range n {
+			if left != nil {
+				left.Set(fuelBudget)
+			}
+			stack[0] = 4096
+			if err := f.CallWithStack(cancelled, stack); err != nil {
+				return 0, err
+			}
+		}
+		return time.Since(began), nil
+	}, func() { cancel(); stop() }, nil
+}
+
+// prepareZone writes a frame of 20 instances, as docs/plugin-abi.md has it, for
+// a client in the second of three zones.
+func prepareZone(m api.Module) error {
+	const instances, stride, at, out = filterInstances, 48, 320, 64 << 10
+	ctx := context.Background()
+	if _, err := m.ExportedFunction("ec_init").Call(ctx); err != nil {
+		return err
+	}
+	arena, err := m.ExportedFunction("ec_arena").Call(ctx, 80<<10)
+	if err != nil {
+		return err
+	}
+	frame, ok := m.Memory().Read(uint32(arena[0]), 80<<10)
+	if !ok {
+		return fmt.Errorf("its arena at %d is beyond its memory", arena[0])
+	}
+	le := binary.LittleEndian
+	zones := [3]uint32{}
+	for z := range zones {
+		zones[z] = at + instances*stride + uint32(5*z)
+		copy(frame[zones[z]:], fmt.Sprintf("eu-1%c", 'a'+z))
+	}
+	hash := func(z int) uint32 {
+		h := uint32(2166136261)
+		for _, c := range frame[zones[z] : zones[z]+5] {
+			h = (h ^ uint32(c)) * 16777619
+		}
+		return h
+	}
+	le.PutUint32(frame, 0x31464345)
+	le.PutUint16(frame[4:], 64)
+	le.PutUint64(frame[8:], 1)
+	for off, v := range map[int]uint32{24: instances, 28: at, 36: 64, 40: out, 44: 16 << 10} {
+		le.PutUint32(frame[off:], v)
+	}
+	le.PutUint16(frame[32:], stride)
+	le.PutUint16(frame[34:], 2)
+	le.PutUint32(frame[64:], hash(1)) // client.zone#hash
+	le.PutUint32(frame[68:], 0xfffffffe)
+	le.PutUint32(frame[72:], zones[1]) // client.zone
+	le.PutUint32(frame[76:], 5)
+	for i := range instances {
+		row := frame[at+i*stride:]
+		le.PutUint32(row[8:], hash(i%3))
+		le.PutUint32(row[32:], zones[i%3])
+		le.PutUint16(row[36:], 5)
+	}
+	return nil
+}

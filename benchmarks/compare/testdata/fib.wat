@@ -1,0 +1,6 @@
+(module
+  (memory (export "memory") 1)
+  (func $fib (param i32) (result i32)
+    (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
+      (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+  (func (export "run") (param i32) (result i64) (i64.extend_i32_s (call $fib (i32.const 5)))))
