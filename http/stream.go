@@ -208,7 +208,7 @@ func (w *stream) each(names []string, send func(i int, e event)) {
 }
 
 // look makes the event of a name's current state. What the parameters and
-// filters hide is deleted for this reader.
+// filters hide is deleted for this reader; what a filter denies is unavailable.
 func (w *stream) look(name string) event {
 	var result registry.Result
 	q := w.query
@@ -219,7 +219,7 @@ func (w *stream) look(name string) event {
 	case err == nil && (result.Selection.Len(result.Record) > 0 || len(result.Record.Instances) == 0):
 		e.kind = eventUpsert
 		e.data = registry.AppendAnswer(nil, result.Record, &result.Selection, result.Age, result.Stale)
-	case err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrDenied):
+	case err == nil || errors.Is(err, registry.ErrNotFound):
 		e.kind = eventDelete
 		from := w.to.Registry
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -202,4 +203,53 @@ func TestMistakesInFilters(t *testing.T) {
 			t.Errorf("%s: %d\n%s\nwant %s", what, code, errs.String(), want)
 		}
 	}
+}
+
+// Filters decide in batches and watches as in lookups.
+func TestFiltersApplyToBatchesAndWatches(t *testing.T) {
+	ask := func(s *served, method, url, body string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Edgecache-Zone", "eu-1b")
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var text []byte
+		for buf := make([]byte, 4096); !strings.Contains(string(text), "event: synced"); {
+			n, err := resp.Body.Read(buf)
+			text = append(text, buf[:n]...)
+			if err != nil {
+				break
+			}
+		}
+		return string(text)
+	}
+	s := startServe(t, "--config", withFilters(t, zoneFilter(true)))
+	waitForWeb(t, s)
+	for what, body := range map[string]string{
+		"batch": ask(s, "POST", s.data+"/v1/lookup", `{"services":[{"name":"web"},{"name":"none"}]}`),
+		"watch": ask(s, "GET", s.data+"/v1/watch?service=web", ""),
+	} {
+		if !strings.Contains(body, `"id":"w2"`) || strings.Contains(body, `"id":"w1"`) {
+			t.Errorf("%s: %s\nwant w2 alone", what, body)
+		}
+	}
+	s.end(0)
+	s = startServe(t, "--config", withFilters(t, brokenFilter("door", "verdict-deny", "closed")))
+	waitUntil(t, "web is known", func() bool { status, _, _ := lookupIn(t, s, ""); return status == 403 })
+	if body := ask(s, "POST", s.data+"/v1/lookup", `{"services":[{"name":"web"}]}`); !strings.Contains(body, `"status":403`) || strings.Contains(body, `"id":"w1"`) {
+		t.Errorf("batch: %s", body)
+	}
+	if body := ask(s, "GET", s.data+"/v1/watch?service=web", ""); !strings.Contains(body, "event: unavailable") || strings.Contains(body, `"id":"w1"`) {
+		t.Errorf("watch: %s", body)
+	}
+	s.end(0)
 }
