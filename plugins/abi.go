@@ -52,17 +52,14 @@ const (
 
 // Codes that guests and host functions return.
 const (
-	codeOK          = 0
-	codeNotFound    = -1
-	codeUnavailable = -2
-	codeInvalid     = -5
-	codeTooLarge    = -6
+	codeOK       = 0
+	codeNotFound = -1
+	codeInvalid  = -5
 )
 
 // Limits that no operator changes.
 const (
 	maxBinary    = 16 << 20
-	maxFunctions = 50_000
 	inCap        = 64 << 10 // of the frame
 	outCap       = 16 << 10 // of what a guest writes
 	arenaSize    = inCap + outCap

@@ -37,12 +37,6 @@ type instance struct {
 	output string // what it printed first
 }
 
-// A phase is what the host has a guest do. Its name is in errors.
-type phase struct {
-	export string
-	budget int32
-}
-
 // A Failure is what went wrong in a guest, in words for its author.
 type Failure struct {
 	Kind string // fuel, trap, exit, verdict, guest, frame, busy, broken

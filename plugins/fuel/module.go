@@ -153,6 +153,9 @@ func (m *module) readFunctions(r *reader) error {
 		}
 		m.types = append(m.types, t)
 	}
+	if len(m.types) > maxFuncs {
+		return fmt.Errorf("%d functions, at most %d are expected", len(m.types), maxFuncs)
+	}
 	return nil
 }
 

@@ -71,6 +71,7 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 		"long number":       {wasm([]byte{0, 0x41, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00, 0x1a, 0x0b}, nil), "longer than 32 bits"},
 		"after the end":     {wasm([]byte{0, 0x0b, 0x0b}, nil), "bytes follow the end"},
 		"no end":            {wasm([]byte{0, 0x01}, nil), "cut short"},
+		"functions":         {wasm(empty, map[byte][]byte{3: append(uleb(100_000), repeat([]byte{0}, 100_000)...)}), "100000 functions, at most 50000"},
 		"bodies":            {wasm(empty, map[byte][]byte{3: vector([]byte{0}, []byte{0})}), "2 functions are declared and 1 have a body"},
 		"twice": {append(wasm(empty, nil), section(1, vector([]byte{0x60, 0, 0}))...),
 			"section 1 is not known, or not in its place"},

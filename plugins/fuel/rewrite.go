@@ -28,6 +28,7 @@ const (
 	maxLocals  = 1_000     // of a function, parameters among them
 	maxMutable = 64        // globals: each is a variable of each function
 	maxNesting = 10_000    // blocks
+	maxFuncs   = 50_000    // with a body
 	maxLabels  = 10_000    // of a br_table
 	maxTable   = 65_536    // elements
 	maxScore   = 250_000   // basic blocks × (locals + mutable globals) of a function
