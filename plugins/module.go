@@ -76,7 +76,7 @@ func (m *Module) take(binary []byte) error {
 	}
 	r := wazero.NewRuntimeWithConfig(ctx, runtimeConfig(true, m.Manifest.Limits.MemoryPages))
 	defer r.Close(ctx)
-	compiled, err := r.CompileModule(ctx, binary)
+	compiled, err := r.CompileModule(ctx, rewritten.Plain)
 	if err != nil {
 		return explainInvalid(err, m.Manifest.Limits.MemoryPages)
 	}

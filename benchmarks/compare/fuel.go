@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/edgecache/edgecache/plugins/fuel"
 )
@@ -21,8 +22,12 @@ var (
 	copyModule []byte
 )
 
-// fuelBudget is enough for any call that is measured.
-const fuelBudget = 1_000_000
+// fuelBudget is enough for any call that is measured, initBudget for what comes
+// before.
+const (
+	fuelBudget = 1_000_000
+	initBudget = 200_000_000
+)
 
 // A guest is a module that is called over and over.
 type guest struct {
@@ -128,19 +133,28 @@ func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Du
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithCloseOnContextDone(how.context))
 	stop := func() { _ = r.Close(ctx) }
 	i32 := api.ValueTypeI32
+	nothing := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
 	none := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) { stack[0] = api.EncodeI32(-1) })
-	_, err = r.NewHostModuleBuilder("edgecache_v1").NewFunctionBuilder().
-		WithGoModuleFunction(none, []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).Export("config_get").Instantiate(ctx)
+	_, err = r.NewHostModuleBuilder("edgecache_v1").
+		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32, i32}, nil).Export("log").
+		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32}, nil).Export("error_set").
+		NewFunctionBuilder().WithGoModuleFunction(none, []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).Export("config_get").
+		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{i32}).Export("fuel_left").
+		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{api.ValueTypeI64}).Export("host_features").
+		Instantiate(ctx)
 	if err != nil {
 		return nil, stop, err
 	}
-	m, err := r.InstantiateWithConfig(ctx, binary, wazero.NewModuleConfig().WithName(""))
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil { // for Go
+		return nil, stop, err
+	}
+	m, err := r.InstantiateWithConfig(ctx, binary, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, stop, err
 	}
 	left, _ := m.ExportedGlobal(fuel.Export).(api.MutableGlobal)
 	if left != nil {
-		left.Set(fuelBudget)
+		left.Set(initBudget)
 	}
 	if g.prepare != nil {
 		if err := g.prepare(m); err != nil {
@@ -164,22 +178,33 @@ func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Du
 	}, func() { cancel(); stop() }, nil
 }
 
-// prepareZone writes a frame of 20 instances, as docs/plugin-abi.md has it, for
-// a client in the second of three zones.
+// prepareZone begins the zone filter and gives it a frame.
 func prepareZone(m api.Module) error {
-	const instances, stride, at, out = filterInstances, 48, 320, 64 << 10
 	ctx := context.Background()
-	if _, err := m.ExportedFunction("ec_init").Call(ctx); err != nil {
-		return err
+	for _, export := range [...]string{"_initialize", "ec_init"} {
+		f := m.ExportedFunction(export)
+		if f == nil {
+			continue
+		}
+		if _, err := f.Call(ctx); err != nil {
+			return fmt.Errorf("%s: %w", export, err)
+		}
 	}
 	arena, err := m.ExportedFunction("ec_arena").Call(ctx, 80<<10)
 	if err != nil {
 		return err
 	}
-	frame, ok := m.Memory().Read(uint32(arena[0]), 80<<10)
-	if !ok {
+	if !m.Memory().Write(uint32(arena[0]), zoneFrame()) {
 		return fmt.Errorf("its arena at %d is beyond its memory", arena[0])
 	}
+	return nil
+}
+
+// zoneFrame returns a frame of 20 instances, as docs/plugin-abi.md has it, for a
+// client in the second of three zones.
+func zoneFrame() []byte {
+	const instances, stride, at, out = filterInstances, 48, 320, 64 << 10
+	frame := make([]byte, at+instances*stride+16)
 	le := binary.LittleEndian
 	zones := [3]uint32{}
 	for z := range zones {
@@ -211,5 +236,5 @@ func prepareZone(m api.Module) error {
 		le.PutUint32(row[32:], zones[i%3])
 		le.PutUint16(row[36:], 5)
 	}
-	return nil
+	return frame
 }

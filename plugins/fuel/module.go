@@ -72,6 +72,7 @@ func parse(binary []byte) (*module, error) {
 	}{
 		{sectionType, m.readTypes}, {sectionImport, m.readImports}, {sectionFunction, m.readFunctions}, {sectionTable, m.readTables},
 		{sectionMemory, readMemories}, {sectionGlobal, m.readGlobals}, {sectionExport, readExports}, {sectionStart, m.readStart},
+		{sectionElement, m.readElements}, {sectionData, m.readData},
 	} {
 		if !m.has[part.section] {
 			continue
@@ -97,7 +98,7 @@ func (m *module) split(r *reader) error {
 		}
 		if id == sectionCustom {
 			if c := (&reader{b: content}); c.name() == "name" {
-				m.names = content
+				m.names = functionNames(content)
 			}
 			continue
 		}

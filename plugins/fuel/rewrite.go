@@ -38,14 +38,17 @@ const (
 // A Module is what became of a binary.
 type Module struct {
 	Binary []byte
-	Start  bool // it exports [Start]
-	Score  int  // basic blocks × variables, of all functions: what its compilation costs
+	Plain  []byte // the original without its custom sections, to be validated
+	Start  bool   // it exports [Start]
+	Score  int    // basic blocks × variables, of all functions: what its compilation costs
 }
 
 // Rewrite returns a module that does what the given one does, and traps by
 // "unreachable" when its counter, exported under [Export], falls below zero.
-// The given one must be valid: whoever calls has had wazero validate it, for an
-// invalid one may become valid by rewriting, and reach the counter.
+// The given one must be valid, which is not looked at here: what calls has wazero
+// validate [Module.Plain] before anything runs, for an invalid module may become
+// valid by rewriting, and reach the counter. What would make validation itself
+// expensive is refused here.
 //
 // It is an error, in words for the module's author, if the module imports
 // anything but functions, has a table that may grow beyond 65 536 elements or
@@ -64,11 +67,12 @@ func Rewrite(wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain := m.join(len(wasm))
 	m.parts[sectionGlobal] = w.globals()
 	m.parts[sectionExport] = w.exports()
 	m.parts[sectionCode] = code
 	m.has[sectionGlobal], m.has[sectionExport], m.has[sectionStart] = true, true, false
-	return &Module{Binary: w.join(len(wasm)), Start: m.start >= 0, Score: w.score}, nil
+	return &Module{Binary: m.join(len(wasm) + len(wasm)/4), Plain: plain, Start: m.start >= 0, Score: w.score}, nil
 }
 
 // A writer writes the rewritten module.
@@ -78,7 +82,9 @@ type writer struct {
 	score    int
 }
 
-func index(op byte, i int) []byte { return binary.AppendUvarint([]byte{op}, uint64(i)) }
+func index(op byte, i int) []byte { return appendSize([]byte{op}, i) }
+
+func appendSize(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
 
 // grown returns a section whose vector has more items.
 func grown(section []byte, more int, items []byte) []byte {
@@ -107,20 +113,18 @@ func (w *writer) exports() []byte {
 }
 
 // join puts the sections together.
-func (w *writer) join(size int) []byte {
-	out := append(make([]byte, 0, size+size/4), header...)
+func (m *module) join(size int) []byte {
+	out := append(make([]byte, 0, size), header...)
 	add := func(id int, content []byte) {
-		out = append(out, byte(id))
-		out = binary.AppendUvarint(out, uint64(len(content)))
-		out = append(out, content...)
+		out = append(appendSize(append(out, byte(id)), len(content)), content...)
 	}
 	for _, id := range order {
-		if w.m.has[id] {
-			add(id, w.m.parts[id])
+		if m.has[id] {
+			add(id, m.parts[id])
 		}
 	}
-	if w.m.names != nil {
-		add(sectionCustom, w.m.names)
+	if m.names != nil {
+		add(sectionCustom, m.names)
 	}
 	return out
 }

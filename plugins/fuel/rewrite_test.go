@@ -197,7 +197,7 @@ func FuzzRewrite(f *testing.F) {
 		}
 		r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(256))
 		defer r.Close(ctx)
-		if _, err := r.CompileModule(ctx, binary); err != nil {
+		if _, err := r.CompileModule(ctx, rewritten.Plain); err != nil {
 			return
 		}
 		if _, err := r.CompileModule(ctx, rewritten.Binary); err != nil {
