@@ -142,6 +142,14 @@ func (c *Client) Plugins(ctx context.Context) ([]registry.PluginStatus, error) {
 	return out.Plugins, err
 }
 
+// ReloadPlugin makes the node run what is now at a filter's path. A *Problem of
+// kind "not-found" says that there is no filter of that name, one of kind
+// "bad-config" why nothing changed.
+func (c *Client) ReloadPlugin(ctx context.Context, name string) error {
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/plugins/" + url.PathEscape(name) + "/reload", body: struct{}{}})
+	return err
+}
+
 // ReloadConfig makes the node read its configuration again. A *Problem of
 // kind "bad-config" lists what is wrong with it; then nothing changed.
 func (c *Client) ReloadConfig(ctx context.Context) error {

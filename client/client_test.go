@@ -296,6 +296,8 @@ func TestTheAdministratorsCallsSpeakTheInterface(t *testing.T) {
 		"GET /v1/members":                 `{"members":[{"name":"edge-1","state":"alive"}]}`,
 		"GET /v1/registries":              `{"registries":[{"name":"consul","state":"up"}]}`,
 		"GET /v1/entries":                 `{"entries":[{"name":"web","state":"fresh"}]}`,
+		"GET /v1/plugins":                 `{"plugins":[{"name":"zone","breaker":"closed","failures":{"fuel":2}}]}`,
+		"POST /v1/plugins/zone/reload":    `{"reloaded":"zone"}`,
 		"POST /v1/config/reload":          `{}`,
 	}
 	status := http.StatusOK
@@ -352,6 +354,12 @@ func TestTheAdministratorsCallsSpeakTheInterface(t *testing.T) {
 		if err != nil || e.State != "fresh" {
 			t.Errorf("Entries = %+v, %v", e, err)
 		}
+	}
+	if p, err := c.Plugins(ctx); err != nil || len(p) != 1 || p[0].Failures["fuel"] != 2 {
+		t.Errorf("Plugins = %+v, %v", p, err)
+	}
+	if err := c.ReloadPlugin(ctx, "zone"); err != nil {
+		t.Errorf("ReloadPlugin: %v", err)
 	}
 	if err := c.ReloadConfig(ctx); err != nil {
 		t.Errorf("ReloadConfig: %v", err)

@@ -56,6 +56,15 @@ func (b *breaker) succeeded() {
 	}
 }
 
+// abstained says that the call that was allowed was not made.
+func (b *breaker) abstained() {
+	if b.opened.Load() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.trying = false
+	}
+}
+
 // reset closes the breaker.
 func (b *breaker) reset() {
 	b.mu.Lock()

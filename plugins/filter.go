@@ -146,8 +146,12 @@ func (f *Filter) Filter(attrs registry.Attrs, rec *registry.Record, sel *registr
 }
 
 func (f *Filter) fail(e *Failure) {
-	n := f.stats.failed(e.Kind)
-	opened := f.breaker.failed(f.stats.calls.sum())
+	n, opened := f.stats.failed(e.Kind), false
+	if e.Kind == "frame" || e.Kind == "busy" { // the guest was not asked
+		f.breaker.abstained()
+	} else {
+		opened = f.breaker.failed(f.stats.calls.sum())
+	}
 	if opened || n == 1 {
 		f.logger.Warn("plugins: a filter failed", "filter", f.name, "kind", e.Kind, "err", e.Err, "breaker open", opened)
 	}

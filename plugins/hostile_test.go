@@ -167,6 +167,20 @@ func TestALogFloodIsCut(t *testing.T) {
 	}
 }
 
+// A service that does not fit into a frame says nothing of the guest.
+func TestAServiceThatIsTooLargeOpensNoBreaker(t *testing.T) {
+	f := newFilter(t, options(map[string]any{"strict": true}))
+	large, rec := sealed(1100), sealed(6)
+	for range 20 {
+		if e, ok := errors.AsType[*plugins.Failure](f.Filter(&request{zone: "a"}, large, &registry.Selection{All: true})); !ok || e.Kind != "frame" {
+			t.Fatalf("%v, want that it does not fit", e)
+		}
+	}
+	if err := f.Filter(&request{zone: "a"}, rec, &registry.Selection{All: true}); err != nil || f.Status().Breaker != "closed" {
+		t.Errorf("%v, breaker %s", err, f.Status().Breaker)
+	}
+}
+
 func TestTheBreakerOpensAndRecovers(t *testing.T) {
 	o := hostile("loop")
 	f := newFilter(t, o)
