@@ -66,6 +66,7 @@ const (
 	arenaLeast   = 1024 // addresses below are not an arena's: null pointers lead there
 	maxInstances = 1024 // in a frame
 	maxAttr      = 4 << 10
+	maxAddr      = 64 // of an IP address as text
 	maxReason    = 1 << 10
 	maxErrorText = 4 << 10
 	maxLogLine   = 1 << 10

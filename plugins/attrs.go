@@ -1,8 +1,10 @@
 package plugins
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -56,6 +58,7 @@ func (n *Needs) varies() (vary string, private bool) {
 // A value is what a slot holds in one call.
 type value struct {
 	text    string
+	addr    netip.Addr // instead of text, if it is valid
 	number  uint32
 	numeric bool
 	absent  bool
@@ -80,10 +83,8 @@ func (s *slot) of(attrs registry.Attrs) (v value) {
 		zone := attrs.ClientZone()
 		v.number, v.numeric, ok = zoneHash(zone), true, zone != ""
 	case slotIP:
-		addr := attrs.ClientIP()
-		if ok = addr.IsValid(); ok {
-			v.text = addr.String()
-		}
+		v.addr = attrs.ClientIP().WithZone("")
+		ok = v.addr.IsValid()
 	}
 	if !ok {
 		return value{absent: true}
@@ -131,6 +132,9 @@ func (g *generation) keyOf(attrs registry.Attrs, sel *registry.Selection) key {
 			k = k.mix(2)
 		case v.numeric:
 			k = k.mix(uint64(v.number) << 2)
+		case v.addr.IsValid():
+			b := v.addr.As16()
+			k = k.mix(uint64(v.addr.BitLen())).mix(binary.LittleEndian.Uint64(b[:8])).mix(binary.LittleEndian.Uint64(b[8:]))
 		default:
 			k = k.string(v.text)
 		}

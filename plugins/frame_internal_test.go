@@ -71,3 +71,38 @@ func TestWhatAnswersVaryBy(t *testing.T) {
 		t.Errorf("private %t, vary %q", private, vary)
 	}
 }
+
+func TestAnAddressIsWrittenAndNamed(t *testing.T) {
+	rec := &registry.Record{Key: registry.Key{Registry: "r", Name: "web"}, Instances: []registry.Instance{{ID: "a"}}}
+	rec.Seal(1)
+	g := &generation{slots: (&Needs{Attrs: []string{attrIP}}).slotList()}
+	i := &instance{gen: g, view: make([]byte, arenaSize)}
+	e := newFrame(rec, nil)
+	keys := map[key]string{}
+	for _, text := range []string{"10.0.0.1", "10.0.0.2", "2001:db8::1", "::ffff:10.0.0.1", ""} {
+		from := addressed{}
+		if text != "" {
+			from.addr = netip.MustParseAddr(text)
+		}
+		sel := registry.Selection{All: true}
+		if _, err := i.write(e, &sel, 1, from); err != nil {
+			t.Fatal(err)
+		}
+		off, size := binary.LittleEndian.Uint32(i.view[64:]), binary.LittleEndian.Uint32(i.view[68:])
+		if text == "" && off != slotAbsent || text != "" && string(i.view[off:off+size]) != text {
+			t.Errorf("%q: %d bytes at %d", text, size, off)
+		}
+		k := g.keyOf(from, &sel)
+		if other, ok := keys[k]; ok {
+			t.Errorf("%q and %q have one key", text, other)
+		}
+		keys[k] = text
+	}
+}
+
+type addressed struct {
+	zoned
+	addr netip.Addr
+}
+
+func (a addressed) ClientIP() netip.Addr { return a.addr }

@@ -172,11 +172,15 @@ func (i *instance) write(e *entryFrame, sel *registry.Selection, n int, attrs re
 		case v.numeric:
 			off, length = v.number, slotNumeric
 		default:
-			if size+len(v.text) > inCap {
-				return 0, fmt.Errorf("the attributes do not fit into the frame, beside %d bytes of %s", len(e.part), e.describe())
+			if size+max(len(v.text), maxAddr) > inCap {
+				return 0, fmt.Errorf("the attributes do not fit into the frame, beside %d bytes of %d instances", len(e.part), e.n)
 			}
-			off, length = uint32(size), uint32(len(v.text))
-			size += copy(h[size:], v.text)
+			n := copy(h[size:], v.text)
+			if v.addr.IsValid() {
+				n = len(v.addr.AppendTo(h[size:size:inCap]))
+			}
+			off, length = uint32(size), uint32(n)
+			size += n
 		}
 		le.PutUint32(h[headerSize+s*slotSize:], off)
 		le.PutUint32(h[headerSize+s*slotSize+4:], length)
@@ -198,8 +202,6 @@ func (i *instance) write(e *entryFrame, sel *registry.Selection, n int, attrs re
 	le.PutUint64(h[56:], 0)
 	return size, nil
 }
-
-func (e *entryFrame) describe() string { return fmt.Sprintf("%d instances", e.n) }
 
 // explain says in an author's terms how a call ended.
 func (i *instance) explain(err error, budget int32) error {
