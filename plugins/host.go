@@ -26,6 +26,9 @@ type Host struct {
 	named  atomic.Pointer[[]registry.NamedFilter]
 	runs   atomic.Pointer[[]*Filter] // likewise
 
+	closing      sync.Once
+	ended, idled chan struct{} // closed by Close; by idle
+
 	mu       sync.Mutex // one change at a time; protects the fields below
 	filters  []*Filter
 	previous []string // keys of the modules that ran before the last change
@@ -44,13 +47,14 @@ func NewHost(list []FilterOptions, o HostOptions) (*Host, error) {
 		return nil, err
 	}
 	c.options = o.Options
-	h := &Host{logger: o.Logger, cache: c}
+	h := &Host{logger: o.Logger, cache: c, ended: make(chan struct{}), idled: make(chan struct{})}
 	h.publish(nil)
 	p, err := h.Prepare(list)
 	if err != nil {
 		return nil, err
 	}
 	p.Commit()
+	go h.idle()
 	return h, nil
 }
 
@@ -181,6 +185,8 @@ func (h *Host) Status() []registry.PluginStatus {
 
 // Close ends all filters; calls under way end first.
 func (h *Host) Close() {
+	h.closing.Do(func() { close(h.ended) })
+	<-h.idled
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.publish(nil)

@@ -18,23 +18,24 @@ import (
 // An instance is one run of a guest. Whoever took it from the pool is alone
 // with it.
 type instance struct {
-	gen    *generation
-	ctx    context.Context
-	mod    api.Module
-	fuel   api.MutableGlobal
-	filter api.Function
-	idle   api.Function // nil: none
-	arena  uint32
-	size   uint32 // of the memory when view was taken
-	first  uint32 // likewise, after ec_init
-	view   []byte // of the arena
-	last   *entryFrame
-	whole  bool // last is there with all its instances, in order
-	stack  [1]uint64
-	picks  []int32
-	calls  uint64
-	said   string // by error_set
-	output string // what it printed first
+	gen     *generation
+	ctx     context.Context
+	mod     api.Module
+	fuel    api.MutableGlobal
+	filter  api.Function
+	idle    api.Function // nil: none
+	arena   uint32
+	size    uint32 // of the memory when view was taken
+	first   uint32 // likewise, after ec_init
+	view    []byte // of the arena
+	last    *entryFrame
+	whole   bool // last is there with all its instances, in order
+	stack   [1]uint64
+	picks   []int32
+	calls   uint64
+	cleaned uint64 // calls when ec_idle was called
+	said    string // by error_set
+	output  string // what it printed first
 }
 
 // A Failure is what went wrong in a guest, in words for its author.

@@ -1,0 +1,66 @@
+package plugins
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/edgecache/edgecache/registry"
+)
+
+func TestAnInstanceThatWorkedCleansUp(t *testing.T) {
+	m, err := Load("testdata/hostile/idle.wasm", "testdata/hostile/hostile.yaml", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := FilterDefaults()
+	o.Name, o.Pool = "idle", 2
+	g, err := newGeneration(&o, m, slog.New(slog.DiscardHandler), &stats{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { g.close(); <-g.over }()
+	for n := g.pool.live.Load(); n < 2; n++ { // whatever GOMAXPROCS is
+		g.pool.room()
+		i, err := g.instantiate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.pool.put(i)
+	}
+	first := g.pool.take() // the other one waits for requests
+	rec := benchRecord(3)
+	kept := func() int {
+		i := g.pool.take()
+		verdict, n, err := i.call(g.frameOf(rec), rec, &registry.Selection{All: true}, zoned(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.calls++
+		d, err := i.decide(verdict, n, i.picks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.pool.put(i)
+		sel := registry.Selection{All: true}
+		_ = d.apply(rec, &sel, 0)
+		return sel.Len(rec)
+	}
+	g.idle() // it did nothing yet
+	if n := kept(); n != 0 {
+		t.Errorf("it cleaned up %d times before it worked", n)
+	}
+	g.idle()
+	g.idle() // and nothing since
+	if n := kept(); n != 1 {
+		t.Errorf("it cleaned up %d times, want once", n)
+	}
+	g.idle() // which fails
+	if n := g.pool.live.Load(); n != 1 {
+		t.Errorf("%d instances, want that the one that failed is gone", n)
+	}
+	g.pool.put(first)
+	g.idle() // the last one is left for requests
+	if n := g.pool.live.Load(); n != 1 {
+		t.Errorf("%d instances", n)
+	}
+}
