@@ -88,6 +88,7 @@ func figures() []figure {
 		{"filter-rust/hit", "the same in Rust", "≥ 0.90", atLeast(0.90), filterHit("rust")},
 		{"filter-as/hit", "the same in AssemblyScript", "≥ 0.90", atLeast(0.90), filterHit("as")},
 		{"filter-go/hit", "the same in Go", "≥ 0.85", atLeast(0.85), filterHit("go")},
+		{"filter-go/start", "milliseconds from exec to the first answer through a filter in Go that was compiled before", "≤ 60 ms", atMost(60), filterStart},
 		{"fuel/plain", "time of a guest's call bounded by fuel over one without a bound, of the worst of three guests", "≤ 1.3", atMost(1.3), fuelPlain},
 		{"fuel/context", "time of the same over one bounded by wazero's context option", "≤ 0.2", atMost(0.2), fuelContext},
 		{"outage/hit", "hits with the registry down against up", "≥ 0.95", atLeast(0.95), outageHit},

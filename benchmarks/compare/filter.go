@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 )
+
+// inZone says where all clients are.
+const inZone = "--set=node.zone=eu-1b"
 
 // filterInstances is how many instances the filtered service has.
 const filterInstances = 20
@@ -40,8 +44,59 @@ func filterHit(language string) func(context.Context, *bench) (result, error) {
 	}
 }
 
+// filterStart measures a node whose filter in Go was compiled before, from exec
+// to its first filtered answer.
+func filterStart(ctx context.Context, b *bench) (result, error) {
+	module, manifest, err := b.zoneFilter(ctx, "go")
+	if err != nil {
+		return result{}, err
+	}
+	n, config, err := b.configureFiltered("filter-start", fmt.Sprintf("filters:\n  - {name: zone, plugin: %q, manifest: %q}", module, manifest))
+	if err != nil {
+		return result{}, err
+	}
+	bare, bareConfig, err := b.configureFiltered("filter-none", "")
+	if err != nil {
+		return result{}, err
+	}
+	path := "/v1/services/" + name
+	first, err := b.exec(ctx, n, config, path, inZone)
+	if err != nil {
+		return result{}, err
+	}
+	var with, without []float64
+	for range b.rounds {
+		took, err := b.exec(ctx, bare, bareConfig, path, inZone)
+		if err = errors.Join(err, bare.stop()); err != nil {
+			return result{}, err
+		}
+		without = append(without, took.Seconds()*1000)
+		if err := n.stop(); err != nil {
+			return result{}, err
+		}
+		if took, err = b.exec(ctx, n, config, path, inZone); err != nil {
+			return result{}, err
+		}
+		with = append(with, took.Seconds()*1000)
+		b.progress("  %.0f ms, %.0f without the filter", with[len(with)-1], without[len(without)-1])
+	}
+	r := result{note: fmt.Sprintf("of the whole node, %.0f ms without the filter; %.0f ms when it had to be compiled", median(without), first.Seconds()*1000)}
+	r.summarise(with)
+	return r, n.stop()
+}
+
 // startFiltered runs a node whose clients are all in zone eu-1b.
 func (b *bench) startFiltered(ctx context.Context, label, filters string) (*node, error) {
+	n, config, err := b.configureFiltered(label, filters)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.exec(ctx, n, config, "/v1/services/"+name, inZone)
+	return n, err
+}
+
+// configureFiltered writes the configuration of such a node.
+func (b *bench) configureFiltered(label, filters string) (*node, string, error) {
 	var services strings.Builder
 	fmt.Fprintf(&services, "services:\n  - name: %s\n    instances:\n", name)
 	for i := range filterInstances {
@@ -49,18 +104,9 @@ func (b *bench) startFiltered(ctx context.Context, label, filters string) (*node
 	}
 	file, err := b.write(label+"-services.yaml", services.String())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	n, config, err := b.configureNode(label, fmt.Sprintf("  - {name: files, type: file, path: %q, warm: all}\n", file), filters)
-	if err != nil {
-		return nil, err
-	}
-	ready := func() error {
-		_, _, err := get(n.service(name))
-		return err
-	}
-	n.process, err = b.start(ctx, ready, b.program, "serve", "--config", config, "--set", "node.zone=eu-1b")
-	return n, err
+	return b.configureNode(label, fmt.Sprintf("  - {name: files, type: file, path: %q, warm: all}\n", file), filters)
 }
 
 // examples is where the example plugins are.

@@ -96,9 +96,9 @@ func (b *bench) restarts(ctx context.Context) (restarted, error) {
 }
 
 // exec starts a node and returns how long it took until a path was answered.
-func (b *bench) exec(ctx context.Context, n *node, config, path string) (took time.Duration, err error) {
+func (b *bench) exec(ctx context.Context, n *node, config, path string, flags ...string) (took time.Duration, err error) {
 	began := time.Now()
-	if n.process, err = b.start(ctx, func() error { return nil }, b.program, "serve", "--config", config); err != nil {
+	if n.process, err = b.start(ctx, func() error { return nil }, b.program, append([]string{"serve", "--config", config}, flags...)...); err != nil {
 		return 0, err
 	}
 	for {
