@@ -77,6 +77,9 @@ func (o *FilterOptions) Validate() error {
 	if o.MinKeep < 0 {
 		add("min_keep: %d: 0 or more expected", o.MinKeep)
 	}
+	if o.MinKeep > 1 && slices.Contains(o.May, MayDeny) {
+		add("min_keep: %d: what a filter that may deny drops is not to be seen by whom it drops it for; at most 1 expected", o.MinKeep)
+	}
 	if o.Pool < 0 || o.Pool > maxPool {
 		add("pool: %d: 1 to %d expected, or 0 for four for each CPU", o.Pool, maxPool)
 	}

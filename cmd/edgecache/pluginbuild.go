@@ -31,7 +31,7 @@ var toolchains = []toolchain{
 		return []string{program, "build", "-C", b.dir, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", b.module, "."}, []string{"GOOS=wasip1", "GOARCH=wasm"}
 	}},
 	{"Rust", ".rs", []string{"/usr/bin/rustc", "rustc"}, "Debian packages rustc, libstd-rust-dev-wasm32 and lld; or rustup target add wasm32-unknown-unknown", func(program string, b *pluginBuild) ([]string, []string) {
-		args := []string{program, "--edition", "2021", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown", "-C", "opt-level=3",
+		args := []string{program, "--edition", "2021", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown", "-C", "opt-level=s",
 			"-C", "panic=abort", "-C", "lto", "-C", "strip=symbols", "-C", "link-arg=-zstack-size=65536", "-o", b.module, b.source}
 		for _, linker := range [...]string{"rust-lld", "wasm-ld", "wasm-ld-14"} {
 			if _, err := exec.LookPath(linker); err == nil {
@@ -46,7 +46,7 @@ var toolchains = []toolchain{
 			"-Wl,--no-entry", "-Wl,-z,stack-size=65536", "-Wl,--strip-all", "-o", b.module, b.source}, nil
 	}},
 	{"AssemblyScript", ".ts", []string{"asc"}, "npm install --global assemblyscript", func(program string, b *pluginBuild) ([]string, []string) {
-		return []string{program, b.source, "-o", b.module, "-Ospeed", "--noAssert", "--runtime", "stub", "--use", "abort="}, nil
+		return []string{program, b.source, "-o", b.module, "-Ospeed", "--noAssert", "--runtime", "stub", "--use", "abort=" + b.abort()}, nil
 	}},
 }
 
@@ -106,6 +106,16 @@ func buildPlugin(cmd *cobra.Command, g *globals, b *pluginBuild) error {
 	}
 	fmt.Fprintf(g.stdout, "%s, %d bytes; next: edgecache plugin test %s\n", b.module, info.Size(), b.module)
 	return nil
+}
+
+// abort returns the function of AssemblyScript's kit that reports what a plugin
+// aborts with, as asc names it; "" without a kit.
+func (b *pluginBuild) abort() string {
+	kit, err := filepath.Rel(".", filepath.Join(b.kit, "as", "edgecache"))
+	if b.kit == "" || err != nil {
+		return ""
+	}
+	return filepath.ToSlash(kit) + "/abort"
 }
 
 // find says which toolchain builds the directory, and of what.

@@ -30,7 +30,8 @@ EC_IMPORT("log") void ec_host_log(int32_t level, const char *text, uint32_t leng
 EC_IMPORT("error_set") void ec_host_error_set(const char *text, uint32_t length);
 EC_IMPORT("config_get") int32_t ec_host_config_get(const char *key, uint32_t key_length, char *buffer, uint32_t capacity);
 
-/* A string in the frame; text is null if it is absent. */
+/* A string in the frame, gone when ec_decide has returned; text is null if it is
+ * absent. One that is empty is not absent. */
 typedef struct { const char *text; uint32_t length; } ec_string;
 
 /* The frame, as the host writes it. */
@@ -40,6 +41,8 @@ typedef struct {
 	uint32_t name_off, name_len, body_off, body_len;
 } ec_frame;
 
+/* One of the instances that the answer would hold. Strings that it does not have
+ * are empty. Hashes are FNV-1a; two zones may share theirs. */
 typedef struct {
 	uint64_t id_hash; uint32_t zone_hash, weight, address_off; uint16_t address_len, port;
 	uint8_t health, flags; uint16_t version_len; uint32_t meta_off, zone_off; uint16_t zone_len, id_len;
@@ -68,16 +71,31 @@ static inline ec_string ec_address(const ec_instance *in) { return ec_text(in->a
 static inline ec_string ec_zone(const ec_instance *in) { return ec_text(in->zone_off, in->zone_len); }
 static inline ec_string ec_version(const ec_instance *in) { return ec_text(in->version_off, in->version_len); }
 
-/* Metadata and attributes, in the order of the manifest's needs. */
+static inline int ec_tls(const ec_instance *in) { return in->flags & 1; }
+
+/* The time of the call, in milliseconds since 1970 UTC. A verdict that depends on
+ * it is not EC_CACHEABLE. */
+static inline uint64_t ec_now(void) { return ec_call()->now_ms; }
+/* Whether an attribute is absent because it was longer than 4 KiB. */
+static inline int ec_too_long(void) { return ec_call()->flags >> 4 & 1; }
+
+/* A value of metadata; key is its place in the manifest's needs.meta. */
 static inline ec_string ec_meta(const ec_instance *in, uint32_t key) {
+	if (in->meta_off == 0) return (ec_string){0, 0};
 	const uint32_t *slot = (const uint32_t *)(ec_memory + in->meta_off) + 2 * key;
 	return ec_text(slot[0], slot[1]);
 }
+/* An attribute of the request; i is its place in the manifest's needs: headers,
+ * then query, then attrs. */
 static inline const uint32_t *ec_slot(uint32_t i) { return (const uint32_t *)(ec_memory + ec_call()->attributes_off) + 2 * i; }
-static inline ec_string ec_attribute(uint32_t i) { return ec_text(ec_slot(i)[0], ec_slot(i)[1]); }
-/* Whether a numeric attribute is there; then *value is it. */
+static inline ec_string ec_attribute(uint32_t i) {
+	if (i >= ec_call()->attributes || ec_slot(i)[1] == 0xfffffffeu) return (ec_string){0, 0};
+	return ec_text(ec_slot(i)[0], ec_slot(i)[1]);
+}
+/* Whether an attribute is there that is a number, one of attrs with #hash; then
+ * *value is it. */
 static inline int ec_number(uint32_t i, uint32_t *value) {
-	if (ec_slot(i)[1] != 0xfffffffeu) return 0;
+	if (i >= ec_call()->attributes || ec_slot(i)[1] != 0xfffffffeu) return 0;
 	*value = ec_slot(i)[0];
 	return 1;
 }
@@ -98,12 +116,28 @@ static inline unsigned char *ec_out(void) { return ec_memory + ec_call()->out_of
 static inline uint64_t ec_keep32(uint32_t mask) { return 1 | (uint64_t)mask << 32; }         /* of at most 32 */
 static inline uint64_t ec_keep(uint32_t bytes) { return 2 | (uint64_t)bytes << 32; }         /* a bitmap in ec_out */
 static inline uint64_t ec_order(uint32_t count) { return 3 | (uint64_t)count << 32; }        /* uint16 in ec_out */
+/* A set of instances that are kept, in ec_out; their order stays. */
+static inline void ec_keep_clear(void) {
+	for (uint32_t i = 0; i < 4 || i < (ec_count() + 7) / 8; i++) ec_out()[i] = 0;
+}
+static inline void ec_keep_add(uint32_t i) { ec_out()[i / 8] |= (unsigned char)(1 << i % 8); }
+static inline uint64_t ec_keep_verdict(void) {
+	return ec_count() <= 32 ? ec_keep32(*(uint32_t *)ec_out()) : ec_keep((ec_count() + 7) / 8);
+}
+/* Refuses the request, with an HTTP status from 400 to 599 and a reason of 1 KiB at
+ * most. */
 static inline uint64_t ec_deny(uint16_t status, const char *reason, uint32_t length) {
+	if (length > 1024) length = 1024;
 	for (uint32_t i = 0; i < length; i++) ec_out()[i] = (unsigned char)reason[i];
 	return 5 | (uint64_t)status << 16 | (uint64_t)length << 32;
 }
+#define EC_DENY(status, literal) ec_deny(status, literal, sizeof(literal) - 1)
+/* Says that the filter could not decide; code is its own, ec_error says why. The
+ * host then does what the filter's on_failure says. */
 static inline uint64_t ec_fail(uint16_t code) { return 255 | (uint64_t)code << 16; }
 
+/* Writes a line to the host's log, which takes some 100 a second of a plugin. */
+#define EC_LOG(level, literal) ec_host_log(level, literal, sizeof(literal) - 1)
 static inline void ec_error(const char *text, uint32_t length) { ec_host_error_set(text, length); }
 #define EC_ERROR_TEXT(literal) ec_error(literal, sizeof(literal) - 1)
 

@@ -1,0 +1,3 @@
+module github.com/edgecache/edgecache/pdk/go
+
+go 1.24
