@@ -15,10 +15,18 @@ type entryFrame struct {
 	version  uint64
 	part     []byte // instances, then strings; it begins at entryOff
 	n        int    // instances
+	zones    []zoneAt
 	name     uint32 // offset
 	nameSize uint32
 	memo     memo
 	err      error // why there is none
+}
+
+// A zoneAt is where a zone of the record lies: the client's, if it is the same,
+// is given there, so that guests compare offsets.
+type zoneAt struct {
+	zone string
+	off  uint32
 }
 
 var frameVersions atomic.Uint64
@@ -44,12 +52,27 @@ func newFrame(rec *registry.Record, meta []string) *entryFrame {
 		w.instance(i, &rec.Instances[i], meta)
 	}
 	e.part = w.part
+	for i := range rec.Instances {
+		if zone := rec.Instances[i].Zone; zone != "" && e.zoneOff(zone) == 0 {
+			e.zones = append(e.zones, zoneAt{zone, w.seen[zone]})
+		}
+	}
 	// What attributes may take is left free, so that a frame fits or does not
 	// whatever a client sends.
 	if size := entryOff + len(e.part); size > inCap-maxAttr {
 		e.err, e.part = fmt.Errorf("%s takes %d bytes in a filter's frame, at most %d fit", rec.Key, size, inCap-maxAttr), nil
 	}
 	return e
+}
+
+// zoneOff returns where a zone lies, 0 if no instance is in it.
+func (e *entryFrame) zoneOff(zone string) uint32 {
+	for i := range e.zones {
+		if e.zones[i].zone == zone {
+			return e.zones[i].off
+		}
+	}
+	return 0
 }
 
 type frameWriter struct {

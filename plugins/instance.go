@@ -172,6 +172,8 @@ func (i *instance) write(e *entryFrame, sel *registry.Selection, n int, attrs re
 		case v.absent:
 		case v.numeric:
 			off, length = v.number, slotNumeric
+		case i.gen.slots[s].kind == slotZone && e.zoneOff(v.text) > 0:
+			off, length = e.zoneOff(v.text), uint32(len(v.text))
 		default:
 			if size+max(len(v.text), maxAddr) > inCap {
 				return 0, fmt.Errorf("the attributes do not fit into the frame, beside %d bytes of %d instances", len(e.part), e.n)

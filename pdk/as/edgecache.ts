@@ -53,6 +53,7 @@ export function byteAt(t: Text, i: u32): u32 {
 /** Whether two texts are the same. One that is absent is like no other. */
 export function equal(a: Text, b: Text): bool {
   if (a == NONE || b == NONE || length(a) != length(b)) return false;
+  if (a == b) return true; // the host has equal strings of a record once
   return memory.compare(<u32>a, <u32>b, length(a)) == 0;
 }
 

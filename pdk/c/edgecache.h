@@ -101,6 +101,7 @@ static inline int ec_number(uint32_t i, uint32_t *value) {
 }
 static inline int ec_equal(ec_string a, const char *b, uint32_t length) {
 	if (!a.text || a.length != length) return 0;
+	if (a.text == b) return 1; /* the host has equal strings of a record once */
 	for (uint32_t i = 0; i < length; i++)
 		if (a.text[i] != b[i]) return 0;
 	return 1;

@@ -35,6 +35,12 @@ const NUMERIC: u32 = 0xffff_fffe; // as a length: the offset is the value
 #[repr(C, align(16))]
 pub struct Arena([u8; IN + OUT]);
 
+/// Whether two texts are the same. The host has equal strings of a record once, so
+/// that most are compared by their addresses.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && (a.as_ptr() == b.as_ptr() || a == b)
+}
+
 /// The arena. Only the host, before a call, and `Keep`, `Order` and `deny`, within
 /// one, write to it.
 pub static mut ARENA: Arena = Arena([0; IN + OUT]);

@@ -20,21 +20,17 @@ static int near(const ec_instance *in, uint32_t hash, ec_string zone) {
 }
 
 static uint64_t ec_decide(void) {
-	uint32_t hash, n = ec_count(), kept = 0;
-	uint16_t *order = (uint16_t *)ec_out();
+	static uint16_t others[EC_OUT / sizeof(uint16_t)];
+	uint32_t hash, n = ec_count(), stride = ec_call()->stride, kept = 0, left = 0;
 	if (!ec_number(ZONE_HASH, &hash)) return EC_PASS | EC_CACHEABLE;
 	ec_string zone = ec_attribute(ZONE);
-	if (strict && n <= 32) {
-		uint32_t mask = 0;
-		for (uint32_t i = 0; i < n; i++)
-			if (near(ec_at(i), hash, zone)) mask |= 1u << i;
-		return (mask ? ec_keep32(mask) : EC_PASS) | EC_CACHEABLE;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		if (near(ec_at(i), hash, zone)) order[kept++] = (uint16_t)i;
+	uint16_t *order = (uint16_t *)ec_out();
+	const unsigned char *row = (const unsigned char *)ec_at(0);
+	for (uint32_t i = 0; i < n; i++, row += stride)
+		if (near((const ec_instance *)row, hash, zone)) order[kept++] = (uint16_t)i;
+		else others[left++] = (uint16_t)i;
 	if (kept == 0) return EC_PASS | EC_CACHEABLE;
 	if (!strict)
-		for (uint32_t i = 0; i < n; i++)
-			if (!near(ec_at(i), hash, zone)) order[kept++] = (uint16_t)i;
+		for (uint32_t i = 0; i < left; i++) order[kept++] = others[i];
 	return ec_order(kept) | EC_CACHEABLE;
 }

@@ -8,7 +8,7 @@
 mod edgecache;
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use edgecache::{config, Call, Instance, Started, Verdict};
+use edgecache::{config, same, Call, Instance, Started, Verdict};
 
 // The manifest's needs.
 const ZONE_HASH: usize = 0;
@@ -29,7 +29,7 @@ fn decide(call: &Call) -> Verdict {
         _ => return Verdict::PASS.cacheable(),
     };
     // The text too: two zones may share a hash.
-    let near = |i: &Instance| i.zone_hash() == hash && i.zone() == zone;
+    let near = |i: &Instance| i.zone_hash() == hash && same(i.zone(), zone);
     let mut order = call.order();
     for (i, _) in call.instances().enumerate().filter(|(_, at)| near(at)) {
         order.add(i);
