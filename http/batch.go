@@ -26,7 +26,7 @@ type batchBody struct {
 
 // batch answers POST /v1/lookup: 200 with a status for each service.
 func (s *Server) batch(c *call) error {
-	if err := noParameters(c); err != nil {
+	if err := c.parse(&batchParameters); err != nil {
 		return err
 	}
 	if !isJSON(c.ctx) {

@@ -17,19 +17,23 @@ type param struct{ key, value string }
 // A parameterSet says which parameters a route takes.
 type parameterSet struct {
 	once, repeated []string
+	filtered       bool // and those that filters read
 }
 
 var (
 	lookupParameters = parameterSet{
 		once:     []string{"health", "version", "zone", "port", "filter", "view", "kind", "max_age", "index", "wait"},
 		repeated: []string{"tag"},
+		filtered: true,
 	}
 	listParameters  = parameterSet{once: []string{"prefix", "kind", "limit", "cursor", "index", "wait"}}
 	watchParameters = parameterSet{
 		once:     []string{"prefix", "registry", "health", "version", "zone", "port", "filter", "kind", "max_age"},
 		repeated: []string{"service", "tag"},
+		filtered: true,
 	}
-	noParameterSet = parameterSet{}
+	batchParameters = parameterSet{filtered: true}
+	noParameterSet  = parameterSet{}
 )
 
 // noParameters returns an error if the request has any parameter.
@@ -60,8 +64,8 @@ func (c *call) parse(known *parameterSet) error {
 		}
 		switch {
 		case slices.Contains(known.repeated, key):
-		case !slices.Contains(known.once, key):
-			return unknownParameter(strings.Clone(key), known)
+		case !slices.Contains(known.once, key) && !(known.filtered && c.port.server.filtersRead(key)):
+			return c.port.server.unknownParameter(strings.Clone(key), known)
 		case c.has(key):
 			return badRequest(strings.Clone(key), "%s is given more than once; give it once", key)
 		}
@@ -70,8 +74,28 @@ func (c *call) parse(known *parameterSet) error {
 	return nil
 }
 
-func unknownParameter(key string, known *parameterSet) error {
-	all := slices.Sorted(slices.Values(append(slices.Clone(known.once), known.repeated...)))
+// filters returns the filters that run.
+func (s *Server) filters() []registry.NamedFilter {
+	if s.deps.Answerer.Filters == nil {
+		return nil
+	}
+	return s.deps.Answerer.Filters()
+}
+
+// filtersRead reports whether a filter reads the parameter.
+func (s *Server) filtersRead(key string) bool {
+	return slices.ContainsFunc(s.filters(), func(f registry.NamedFilter) bool { return slices.Contains(f.Parameters, key) })
+}
+
+func (s *Server) unknownParameter(key string, known *parameterSet) error {
+	all := append(slices.Clone(known.once), known.repeated...)
+	if known.filtered {
+		for _, f := range s.filters() {
+			all = append(all, f.Parameters...)
+		}
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
 	if len(all) == 0 {
 		return badRequest(key, "unknown parameter %q; this route takes none", key)
 	}

@@ -168,7 +168,9 @@ func (h *Host) publish(filters []*Filter) {
 		n.Name, n.Filter = f.name, f
 		n.Registries, n.Services = f.options.Registries, f.options.Services
 		n.FailClosed = f.options.OnFailure == "closed"
-		n.Varies, n.Private = f.current.Load().module.Manifest.Needs.varies()
+		needs := &f.current.Load().module.Manifest.Needs
+		n.Varies, n.Private = needs.varies()
+		n.Parameters = needs.Query
 	}
 	h.named.Store(&named)
 	h.runs.Store(&filters)

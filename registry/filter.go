@@ -54,6 +54,7 @@ type NamedFilter struct {
 	Services   []string // globs; nil: all
 	FailClosed bool     // an error is the answer; else the filter is skipped
 	Varies     string   // request headers it reads, for Vary
+	Parameters []string // request parameters it reads
 	Private    bool     // reads the client's address
 }
 

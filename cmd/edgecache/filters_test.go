@@ -253,3 +253,49 @@ func TestFiltersApplyToBatchesAndWatches(t *testing.T) {
 	}
 	s.end(0)
 }
+
+// A parameter that a filter reads is one of the request's, and others are not.
+func TestAFilterReadsAParameter(t *testing.T) {
+	const example = "../../wasm-examples/semver/"
+	config := files(t, "edgecache.yaml", twoPorts+"registries: [{name: files, type: file, path: DIR/versions.yaml, warm: all}]\n"+
+		"filters: [{name: semver, plugin: "+example+"rust/semver.wasm, manifest: "+example+"semver.yaml, may: [drop, reorder, deny], on_failure: closed}]\n",
+		"versions.yaml", "services: [{name: web, instances: [{id: w1, address: 10.0.0.1, port: 80, version: 1.2.0}, {id: w2, address: 10.0.0.2, port: 80, version: 2.0.0}]}]\n")
+	s := startServe(t, "--config", config)
+	waitForWeb(t, s)
+	for url, want := range map[string]string{
+		"/v1/services/web?view=addresses&v=^1.1": "10.0.0.1:80\n",
+		"/v1/services/web?view=addresses&v=2":    "10.0.0.2:80\n",
+		"/v1/services/web?view=addresses":        "10.0.0.1:80\n10.0.0.2:80\n",
+		"/v1/services/web?v=newest":              `"title":"Denied by a filter","status":400`,
+		"/v1/services/web?v=1&v=2":               "v is given more than once",
+		"/v1/services/web?w=1":                   `unknown parameter \"w\"`,
+		"/v1/services?v=1":                       `unknown parameter \"v\"`,
+		"/v1/watch?service=web&v=^2":             `"id":"w2"`,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.data+url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := make([]byte, 4096)
+		n, _ := io.ReadAtLeast(resp.Body, body, len(want))
+		for ; !strings.Contains(string(body[:n]), want); n++ {
+			if _, err := io.ReadFull(resp.Body, body[n:n+1]); err != nil {
+				break
+			}
+		}
+		if !strings.Contains(string(body[:n]), want) {
+			t.Errorf("%s: %s, want %s", url, body[:n], want)
+		}
+		resp.Body.Close()
+		cancel()
+	}
+	if status, body := s.request("POST", s.data+"/v1/lookup?v=^2"); status != 400 || !strings.Contains(body, "body: ") { // the parameter is taken, the body is missing
+		t.Errorf("batch: %d %s", status, body)
+	}
+	s.end(0)
+}
