@@ -51,24 +51,17 @@ type generations struct {
 	// that it could not be marked with.
 	distrust generation
 
-	keys     map[registry.Key]*generation
-	keyOrder []keyPosition // oldest first; an outdated pair is skipped
-
+	keys                  keyGenerations
 	tags, prefixes, whole map[scoped]*generation
 	lengths               map[int]int // how many prefixes have this length
 
 	mostKeys, mostWide int
 }
 
-type keyPosition struct {
-	key      registry.Key
-	position uint64
-}
-
 func newGenerations(position uint64) generations {
 	return generations{
 		position: position, mostKeys: maxKeyGenerations, mostWide: maxWideGenerations,
-		keys: map[registry.Key]*generation{},
+		keys: newKeyGenerations(),
 		tags: map[scoped]*generation{}, prefixes: map[scoped]*generation{}, whole: map[scoped]*generation{},
 		lengths: map[int]int{},
 	}
@@ -82,21 +75,7 @@ func (g *generations) next() uint64 {
 
 // raiseKey notes that k was invalidated at position.
 func (g *generations) raiseKey(k registry.Key, m registry.Mode, position uint64) {
-	gen := g.keys[k]
-	if gen == nil {
-		gen = new(generation)
-		g.keys[k] = gen
-	}
-	gen[m] = max(gen[m], position)
-	g.keyOrder = append(g.keyOrder, keyPosition{k, position})
-	for len(g.keys) > g.mostKeys || len(g.keyOrder) > 4*g.mostKeys {
-		oldest := g.keyOrder[0]
-		g.keyOrder = g.keyOrder[1:]
-		if old := g.keys[oldest.key]; old != nil && old.newest() == oldest.position {
-			delete(g.keys, oldest.key)
-			g.floor.raise(old, oldest.position)
-		}
-	}
+	g.keys.raise(k, m, position, g.mostKeys, func(old *generation) { g.floor.raise(old, old.newest()) })
 }
 
 // raiseWide notes that a tag, prefix, registry or all was invalidated.
@@ -127,7 +106,7 @@ func (g *generations) covering(k registry.Key, tags []string, began uint64) regi
 	}
 	m := g.covered(scoped{}, g.whole, began)
 	m = max(m, g.covered(scoped{registry: k.Registry}, g.whole, began))
-	if gen := g.keys[k]; gen != nil {
+	if gen := g.keys.get(k); gen != nil {
 		m = max(m, gen.over(began))
 	}
 	if len(g.tags) > 0 {

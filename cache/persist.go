@@ -35,6 +35,7 @@ type disk struct {
 	open       bool                        // from the end of Open to Close: reads may begin
 	pending    map[registry.Key]*write     // not taken by the writer yet
 	queue      []*write                    // of pending, in the order in which they came
+	crowded    bool                        // pending was more than a batch, and has room for that
 	bytes      uint64                      // of pending
 	writing    map[registry.Key]*write     // taken, not written yet
 	writeOver  chan struct{}               // closed when they are; nil: there are none

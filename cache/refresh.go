@@ -112,7 +112,8 @@ func (r *refresher) add(item dueItem) {
 	if len(r.due) >= r.most {
 		r.makeRoomLocked()
 	}
-	heap.Push(&r.due, item)
+	r.due = append(r.due, item) // heap.Push would put it into an interface
+	heap.Fix(&r.due, len(r.due)-1)
 	first := r.due[0] == item
 	r.mu.Unlock()
 	if first {

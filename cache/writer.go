@@ -28,6 +28,7 @@ type batch struct {
 	directory uint32
 	writes    []*write // all of it
 	put       []*registry.Stored
+	stored    []registry.Stored // that put points to
 	confirm   []registry.Confirmed
 	del       []registry.Key
 }
@@ -122,19 +123,40 @@ func (d *disk) take(directory uint32) (b *batch, more bool) {
 	at := d.reading()
 	n, size := 0, uint64(0)
 	for n < len(d.queue) && n < batchKeys && size < batchBytes {
-		w := d.queue[n]
-		d.queue[n] = nil
+		size += d.queue[n].bytes
 		n++
-		size += w.bytes
-		d.bytes -= w.bytes
+	}
+	b.makeRoom(n)
+	for i, w := range d.queue[:n] {
+		b.add(w, at)
+		d.queue[i] = nil
+	}
+	d.bytes -= size
+	d.taken(b.writes)
+	return b, len(d.queue) > 0
+}
+
+// taken moves what a batch has from pending to writing, which is empty. The
+// order lock is held.
+func (d *disk) taken(writes []*write) {
+	if len(d.queue) == len(writes) && !d.crowded {
+		d.queue = d.queue[:0]
+		d.pending, d.writing = d.writing, d.pending
+		return
+	}
+	d.queue = d.queue[len(writes):]
+	for _, w := range writes {
 		delete(d.pending, w.key)
 		d.writing[w.key] = w
-		b.add(w, at)
 	}
-	if d.queue = d.queue[n:]; len(d.queue) == 0 {
-		d.queue = nil
+	if d.crowded = len(d.queue) > 0; !d.crowded {
+		d.queue, d.pending = nil, map[registry.Key]*write{}
 	}
-	return b, len(d.queue) > 0
+}
+
+func (b *batch) makeRoom(n int) {
+	b.writes = make([]*write, 0, n)
+	b.put, b.stored = make([]*registry.Stored, 0, n), make([]registry.Stored, 0, n)
 }
 
 func (b *batch) add(w *write, at reading) {
@@ -145,7 +167,8 @@ func (b *batch) add(w *write, at reading) {
 	case w.entry.saved.Load() == b.directory && at.cache-time.Duration(w.entry.savedAt.Load()) < min(w.entry.sie, keptFor):
 		b.confirm = append(b.confirm, at.confirmation(w.entry, w.base))
 	default: // it is not there, or expired there or made room and may be gone
-		b.put = append(b.put, at.stored(w.entry, w.base))
+		b.stored = append(b.stored, at.stored(w.entry, w.base))
+		b.put = append(b.put, &b.stored[len(b.stored)-1])
 	}
 }
 
@@ -155,8 +178,8 @@ func (d *disk) written(b *batch, err error) {
 	defer d.c.order.Unlock()
 	close(d.writeOver)
 	d.writeOver = nil
+	clear(d.writing)
 	for _, w := range b.writes {
-		delete(d.writing, w.key)
 		if d.passed != nil {
 			d.passed[w.key] = struct{}{}
 		}
@@ -225,9 +248,9 @@ func (r reading) used(e *entry) int64 {
 }
 
 // stored returns an entry, last confirmed at base, as it is kept on disk.
-func (r reading) stored(e *entry, base time.Duration) *registry.Stored {
+func (r reading) stored(e *entry, base time.Duration) registry.Stored {
 	verified := r.ms(base)
-	return &registry.Stored{
+	return registry.Stored{
 		Entry: registry.Entry{Key: e.key, Record: e.rec, Began: e.began, Verified: verified, Empties: empties(e), Mode: e.mode()},
 		Used:  r.used(e), Expires: verified + e.sie.Milliseconds(),
 	}

@@ -49,9 +49,25 @@ type packer struct {
 }
 
 // A shelf has the elements of all lists of one type.
-type shelf[T comparable] struct {
+type shelf[T any] struct {
 	count int
 	items []T // moved
+}
+
+func (s *shelf[T]) add(p *packer, item *T) {
+	if p.moving {
+		s.items = append(s.items, *item)
+	} else {
+		s.count++
+	}
+}
+
+// since returns what was moved of a list since there were so many.
+func (s *shelf[T]) since(p *packer, from int, list []T) []T {
+	if !p.moving {
+		return list
+	}
+	return s.items[from:len(s.items):len(s.items)]
 }
 
 // move makes room for what was counted.
@@ -66,8 +82,8 @@ func (p *packer) move() {
 func (p *packer) record(r *Record) {
 	r.Revision.Token = p.string(r.Revision.Token, "")
 	r.MediaType = p.string(r.MediaType, mediaTypeJSON)
-	r.Tags = pack(p, &p.texts, r.Tags, nil, (*packer).string)
-	r.Metadata = pack(p, &p.pairs, r.Metadata, nil, (*packer).pair)
+	r.Tags = p.list(r.Tags, nil)
+	r.Metadata = p.metadata(r.Metadata, nil)
 	before := &Instance{}
 	for i := range r.Instances {
 		p.instance(&r.Instances[i], before)
@@ -77,8 +93,8 @@ func (p *packer) record(r *Record) {
 		v := &r.Versions[i]
 		v.Version = p.string(v.Version, "")
 		v.Status = p.string(v.Status, "")
-		v.Labels = pack(p, &p.texts, v.Labels, nil, (*packer).string)
-		v.Metadata = pack(p, &p.pairs, v.Metadata, nil, (*packer).pair)
+		v.Labels = p.list(v.Labels, nil)
+		v.Metadata = p.metadata(v.Metadata, nil)
 		v.MediaType = p.string(v.MediaType, mediaTypeJSON)
 		v.Document = trim(v.Document)
 	}
@@ -90,55 +106,85 @@ func (p *packer) instance(in, before *Instance) {
 	in.Node = p.string(in.Node, before.Node)
 	in.Region = p.string(in.Region, before.Region)
 	in.Zone = p.string(in.Zone, before.Zone)
-	in.Endpoints = pack(p, &p.endpoints, in.Endpoints, before.Endpoints, (*packer).endpoint)
-	in.Tags = pack(p, &p.texts, in.Tags, before.Tags, (*packer).string)
-	in.Metadata = pack(p, &p.pairs, in.Metadata, before.Metadata, (*packer).pair)
+	in.Endpoints = p.ways(in.Endpoints, before.Endpoints)
+	in.Tags = p.list(in.Tags, before.Tags)
+	in.Metadata = p.metadata(in.Metadata, before.Metadata)
 }
 
-// pack counts or moves a list and returns it, or the equal one before it.
-func pack[T comparable](p *packer, s *shelf[T], list, before []T, each func(p *packer, item, before T) T) []T {
+// ways, list and metadata count or move a list and return it, or the equal one
+// before it.
+func (p *packer) ways(list, before []Endpoint) []Endpoint {
 	switch {
 	case len(list) == 0:
 		return nil
 	case slices.Equal(list, before):
 		return before
 	}
-	from := len(s.items)
-	for i, item := range list {
-		var like T
+	from := len(p.endpoints.items)
+	for i := range list {
+		e, like := list[i], &Endpoint{}
+		if i < len(before) {
+			like = &before[i]
+		}
+		e.Name = p.string(e.Name, like.Name)
+		e.Protocol = p.string(e.Protocol, like.Protocol)
+		e.Address = p.string(e.Address, like.Address)
+		e.URL = p.string(e.URL, like.URL)
+		p.endpoints.add(p, &e)
+	}
+	return p.endpoints.since(p, from, list)
+}
+
+func (p *packer) list(list, before []string) []string {
+	switch {
+	case len(list) == 0:
+		return nil
+	case slices.Equal(list, before):
+		return before
+	}
+	from := len(p.texts.items)
+	for i, s := range list {
+		like := ""
 		if i < len(before) {
 			like = before[i]
 		}
-		item = each(p, item, like)
-		if p.moving {
-			s.items = append(s.items, item)
+		s = p.string(s, like)
+		p.texts.add(p, &s)
+	}
+	return p.texts.since(p, from, list)
+}
+
+func (p *packer) metadata(list, before Metadata) Metadata {
+	switch {
+	case len(list) == 0:
+		return nil
+	case slices.Equal(list, before):
+		return before
+	}
+	from := len(p.pairs.items)
+	for i := range list {
+		var like Pair
+		if i < len(before) {
+			like = before[i]
 		}
+		pair := Pair{p.string(list[i].Key, like.Key), p.string(list[i].Value, like.Value)}
+		p.pairs.add(p, &pair)
 	}
-	if !p.moving {
-		s.count += len(list)
-		return list
-	}
-	return s.items[from:len(s.items):len(s.items)]
+	return p.pairs.since(p, from, list)
 }
 
-func (p *packer) endpoint(e, before Endpoint) Endpoint {
-	e.Name = p.string(e.Name, before.Name)
-	e.Protocol = p.string(e.Protocol, before.Protocol)
-	e.Address = p.string(e.Address, before.Address)
-	e.URL = p.string(e.URL, before.URL)
-	return e
-}
-
-func (p *packer) pair(pair, before Pair) Pair {
-	return Pair{p.string(pair.Key, before.Key), p.string(pair.Value, before.Value)}
-}
-
+// string counts or moves a string and returns it, or the equal one before it.
 func (p *packer) string(s, before string) string {
+	if s == before {
+		return before
+	}
+	return p.other(s)
+}
+
+func (p *packer) other(s string) string {
 	switch {
 	case s == "":
 		return "" // not an empty part of something
-	case s == before:
-		return before
 	case !p.moving:
 		p.length += len(s)
 		return s

@@ -14,11 +14,11 @@ func appendContent(dst []byte, r *Record) []byte {
 	dst = appendText(dst, r.MediaType)
 	dst = appendTexts(dst, r.Tags)
 	dst = appendMetadata(dst, r.Metadata)
-	dst = binary.AppendUvarint(dst, uint64(len(r.Instances)))
+	dst = appendUvarint(dst, uint64(len(r.Instances)))
 	for i := range r.Instances {
 		dst = appendContentInstance(dst, &r.Instances[i])
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(r.Versions)))
+	dst = appendUvarint(dst, uint64(len(r.Versions)))
 	for i := range r.Versions {
 		v := &r.Versions[i]
 		dst = appendText(dst, v.Version)
@@ -34,19 +34,19 @@ func appendContent(dst []byte, r *Record) []byte {
 
 func appendContentInstance(dst []byte, in *Instance) []byte {
 	dst = appendText(dst, in.ID)
-	dst = binary.AppendUvarint(dst, uint64(len(in.Endpoints)))
+	dst = appendUvarint(dst, uint64(len(in.Endpoints)))
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
 		dst = appendText(dst, e.Name)
 		dst = appendText(dst, e.Protocol)
 		dst = appendText(dst, e.Address)
-		dst = binary.AppendUvarint(dst, uint64(e.Port))
+		dst = appendUvarint(dst, uint64(e.Port))
 		dst = append(dst, byte(boolBit(e.TLS)))
 		dst = appendText(dst, e.URL)
 	}
 	dst = append(dst, byte(in.Health))
-	dst = binary.AppendUvarint(dst, uint64(in.Weight))
-	dst = binary.AppendUvarint(dst, uint64(in.Priority))
+	dst = appendUvarint(dst, uint64(in.Weight))
+	dst = appendUvarint(dst, uint64(in.Priority))
 	dst = appendText(dst, in.Version)
 	dst = appendText(dst, in.Node)
 	dst = appendText(dst, in.Region)
@@ -56,12 +56,20 @@ func appendContentInstance(dst []byte, in *Instance) []byte {
 	return binary.AppendVarint(dst, in.Registered)
 }
 
+// appendUvarint is for numbers most of which are small.
+func appendUvarint(dst []byte, n uint64) []byte {
+	if n < 0x80 {
+		return append(dst, byte(n))
+	}
+	return binary.AppendUvarint(dst, n)
+}
+
 func appendText(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	return append(appendUvarint(dst, uint64(len(s))), s...)
 }
 
 func appendTexts(dst []byte, list []string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	dst = appendUvarint(dst, uint64(len(list)))
 	for _, s := range list {
 		dst = appendText(dst, s)
 	}
@@ -69,7 +77,7 @@ func appendTexts(dst []byte, list []string) []byte {
 }
 
 func appendMetadata(dst []byte, m Metadata) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(m)))
+	dst = appendUvarint(dst, uint64(len(m)))
 	for i := range m {
 		dst = appendText(dst, m[i].Key)
 		dst = appendText(dst, m[i].Value)
@@ -83,5 +91,5 @@ func appendLength(dst, document []byte) []byte {
 	if document == nil {
 		return append(dst, 0)
 	}
-	return binary.AppendUvarint(dst, uint64(len(document))+1)
+	return appendUvarint(dst, uint64(len(document))+1)
 }

@@ -3,7 +3,6 @@ package registry
 import (
 	"math"
 	"math/bits"
-	"strconv"
 	"unsafe"
 )
 
@@ -129,8 +128,11 @@ func sizeFieldTime(name string, ms int64) int {
 
 // digits returns how many decimal digits n has.
 func digits(n uint64) int {
-	var buf [20]byte
-	return len(strconv.AppendUint(buf[:0], n, 10))
+	count := 1
+	for ; n >= 10; n /= 10 {
+		count++
+	}
+	return count
 }
 
 func sizeField(name, value string) int {
