@@ -1,4 +1,5 @@
-// The plugin kit for AssemblyScript, of ABI 1.0 (docs/plugin-abi.md).
+// The plugin kit for AssemblyScript, of ABI 1.0 (docs/plugin-abi.md). It is one long
+// file, for authors who copy it.
 //
 // A filter registers itself, has the exports, and is built with
 //
@@ -242,28 +243,44 @@ export namespace keep {
   }
 }
 
+const LATER: u32 = IN + OUT / 2; // where an order keeps what comes later
+let behind: u32 = 0; // how many do
+
 /** A list of instances in a new order. */
 export namespace order {
   /** Makes it empty. */
   export function clear(): void {
     kept = 0;
+    behind = 0;
   }
 
   /** Appends an instance, which must not be in the list. */
   export function add(i: u32): void {
-    if (kept >= call.count) throw new Error("more in an order than there are instances");
+    room();
     store<u16>(ARENA + IN + 2 * kept, <u16>i);
     kept++;
   }
 
-  /** How many were added. */
+  /** Appends an instance behind all that are added, now or after it. */
+  export function later(i: u32): void {
+    room();
+    store<u16>(ARENA + LATER + 2 * behind, <u16>i);
+    behind++;
+  }
+
+  /** How many were added, without those that come later. */
   export function count(): u32 {
     return kept;
   }
 
-  /** Drops all that were not added, and has the others in their order. */
+  /** Drops all that are in neither list, and has the others in their order. */
   export function verdict(): Verdict {
-    return 3 | ((<u64>kept) << 32);
+    memory.copy(ARENA + IN + 2 * kept, ARENA + LATER, 2 * behind);
+    return 3 | ((<u64>(kept + behind)) << 32);
+  }
+
+  function room(): void {
+    if (kept + behind >= min(call.count, OUT / 4)) throw new Error("more in an order than there are instances");
   }
 }
 

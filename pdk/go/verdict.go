@@ -74,8 +74,8 @@ func (k *Keep) Verdict() Verdict {
 
 // An Order is a list of instances in a new order.
 type Order struct {
-	call *Call
-	n    int
+	call     *Call
+	n, later int
 }
 
 // Order returns an empty list.
@@ -83,15 +83,32 @@ func (c *Call) Order() Order { return Order{call: c} }
 
 // Add appends an instance, which must not be in the list.
 func (o *Order) Add(i int) {
-	if uint(o.n) >= uint(o.call.Count()) {
-		panic("edgecache: more in an order than there are instances")
-	}
+	o.room()
 	*(*uint16)(o.call.at(o.call.out + 2*uint32(o.n))) = uint16(i)
 	o.n++
 }
 
-// Len returns how many were added.
+// Later appends an instance behind all that are added, now or after it.
+func (o *Order) Later(i int) {
+	o.room()
+	*(*uint16)(o.call.at(o.behind() + 2*uint32(o.later))) = uint16(i)
+	o.later++
+}
+
+// behind returns where what comes later is kept.
+func (o *Order) behind() uint32 { return o.call.out + o.call.outCapacity/2 }
+
+func (o *Order) room() {
+	if uint(o.n+o.later) >= uint(min(o.call.Count(), int(o.call.outCapacity/4))) {
+		panic("edgecache: more in an order than there are instances")
+	}
+}
+
+// Len returns how many were added, without those that come later.
 func (o *Order) Len() int { return o.n }
 
-// Verdict drops all that were not added, and has the others in their order.
-func (o *Order) Verdict() Verdict { return actOrder | Verdict(o.n)<<32 }
+// Verdict drops all that are in neither list, and has the others in their order.
+func (o *Order) Verdict() Verdict {
+	copy(unsafe.Slice((*uint16)(o.call.at(o.call.out+2*uint32(o.n))), o.later), unsafe.Slice((*uint16)(o.call.at(o.behind())), o.later))
+	return actOrder | Verdict(o.n+o.later)<<32
+}

@@ -167,7 +167,7 @@ impl Call {
 
     /// An empty list of instances in a new order.
     pub fn order(&self) -> Order {
-        Order { instances: self.count(), n: 0 }
+        Order { instances: self.count(), n: 0, later: 0 }
     }
 
     /// Refuses the request, with an HTTP status from 400 to 599 and a reason of 1

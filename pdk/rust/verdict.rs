@@ -1,6 +1,6 @@
 //! What a filter decides.
 
-use super::{arena, IN};
+use super::{arena, IN, OUT};
 use core::slice;
 
 pub(super) const MASK32: u64 = 1;
@@ -63,27 +63,42 @@ impl Keep {
     }
 }
 
+const LATER: usize = IN + OUT / 2; // where Order keeps what comes later
+
 /// A list of instances in a new order.
 pub struct Order {
     pub(super) instances: usize,
     pub(super) n: usize,
+    pub(super) later: usize,
 }
 
 impl Order {
     /// Appends an instance, which must not be in the list.
     pub fn add(&mut self, i: usize) {
-        assert!(self.n < self.instances, "more in an order than there are instances");
+        self.room();
         unsafe { *(arena().add(IN) as *mut u16).add(self.n) = i as u16 }
         self.n += 1;
     }
 
-    /// How many were added.
+    /// Appends an instance behind all that are added, now or after it.
+    pub fn later(&mut self, i: usize) {
+        self.room();
+        unsafe { *(arena().add(LATER) as *mut u16).add(self.later) = i as u16 }
+        self.later += 1;
+    }
+
+    fn room(&self) {
+        assert!(self.n + self.later < self.instances.min(OUT / 4), "more in an order than there are instances");
+    }
+
+    /// How many were added, without those that come later.
     pub fn len(&self) -> usize {
         self.n
     }
 
-    /// Drops all that were not added, and has the others in their order.
+    /// Drops all that are in neither list, and has the others in their order.
     pub fn verdict(self) -> Verdict {
-        Verdict(ORDER | (self.n as u64) << 32)
+        unsafe { core::ptr::copy_nonoverlapping(arena().add(LATER), arena().add(IN + 2 * self.n), 2 * self.later) }
+        Verdict(ORDER | ((self.n + self.later) as u64) << 32)
     }
 }

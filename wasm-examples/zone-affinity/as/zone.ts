@@ -30,12 +30,8 @@ function decide(): Verdict {
   order.clear();
   for (let i: u32 = 0; i < call.count; i++) {
     if (near(call.at(i), hash, zone)) order.add(i);
+    else if (!strict) order.later(i);
   }
   if (order.count() == 0) return PASS | CACHEABLE;
-  if (!strict) {
-    for (let i: u32 = 0; i < call.count; i++) {
-      if (!near(call.at(i), hash, zone)) order.add(i);
-    }
-  }
   return order.verdict() | CACHEABLE;
 }

@@ -32,18 +32,12 @@ func decide(call *edgecache.Call) edgecache.Verdict {
 	for i, in := range call.Instances() {
 		if near(in, hash, zone) {
 			order.Add(i)
+		} else if !strict {
+			order.Later(i)
 		}
 	}
 	if order.Len() == 0 {
 		return edgecache.Pass.Cacheable()
-	}
-	if strict {
-		return order.Verdict().Cacheable()
-	}
-	for i, in := range call.Instances() {
-		if !near(in, hash, zone) {
-			order.Add(i)
-		}
 	}
 	return order.Verdict().Cacheable()
 }

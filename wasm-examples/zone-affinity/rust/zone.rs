@@ -29,18 +29,17 @@ fn decide(call: &Call) -> Verdict {
         _ => return Verdict::PASS.cacheable(),
     };
     // The text too: two zones may share a hash.
-    let near = |i: &Instance| i.zone_hash() == hash && same(i.zone(), zone);
-    let mut order = call.order();
-    for (i, _) in call.instances().enumerate().filter(|(_, at)| near(at)) {
-        order.add(i);
+    let near = |at: &Instance| at.zone_hash() == hash && same(at.zone(), zone);
+    let (strict, mut order) = (STRICT.load(Relaxed), call.order());
+    for (i, at) in call.instances().enumerate() {
+        if near(&at) {
+            order.add(i);
+        } else if !strict {
+            order.later(i);
+        }
     }
     if order.len() == 0 {
         return Verdict::PASS.cacheable();
-    }
-    if !STRICT.load(Relaxed) {
-        for (i, _) in call.instances().enumerate().filter(|(_, at)| !near(at)) {
-            order.add(i);
-        }
     }
     order.verdict().cacheable()
 }
