@@ -147,46 +147,13 @@ func (i *instance) call(e *entryFrame, rec *registry.Record, sel *registry.Selec
 // write writes the frame of a call and returns its length.
 func (i *instance) write(e *entryFrame, sel *registry.Selection, n int, attrs registry.Attrs) (size int, err error) {
 	le, h := binary.LittleEndian, i.view
-	flags := uint16(0)
-	switch {
-	case i.last == e && i.whole && sel.All:
-		flags = flagUnchanged
-	case sel.All:
-		copy(h[entryOff:], e.part)
-	default:
-		if i.last != e {
-			copy(h[entryOff+e.n*instanceStride:], e.part[e.n*instanceStride:])
-		}
-		for at, p := range sel.Picks {
-			copy(h[entryOff+at*instanceStride:], e.part[int(p)*instanceStride:(int(p)+1)*instanceStride])
-		}
+	flags := i.writeEntry(e, sel)
+	size, tooLong, err := i.writeSlots(e, attrs)
+	if err != nil {
+		return 0, err
 	}
-	i.last, i.whole = e, sel.All
-	size = (entryOff + len(e.part) + 7) &^ 7
-	for s := range i.gen.slots {
-		v := i.gen.slots[s].of(attrs)
-		off, length := uint32(slotAbsent), uint32(0)
-		switch {
-		case v.tooLong:
-			flags |= flagTooLong
-		case v.absent:
-		case v.numeric:
-			off, length = v.number, slotNumeric
-		case i.gen.slots[s].kind == slotZone && e.zoneOff(v.text) > 0:
-			off, length = e.zoneOff(v.text), uint32(len(v.text))
-		default:
-			if size+max(len(v.text), maxAddr) > inCap {
-				return 0, fmt.Errorf("the attributes do not fit into the frame, beside %d bytes of %d instances", len(e.part), e.n)
-			}
-			n := copy(h[size:], v.text)
-			if v.addr.IsValid() {
-				n = len(v.addr.AppendTo(h[size:size:inCap]))
-			}
-			off, length = uint32(size), uint32(n)
-			size += n
-		}
-		le.PutUint32(h[headerSize+s*slotSize:], off)
-		le.PutUint32(h[headerSize+s*slotSize+4:], length)
+	if tooLong {
+		flags |= flagTooLong
 	}
 	le.PutUint32(h[0:], frameMagic)
 	le.PutUint16(h[4:], headerSize)
@@ -204,6 +171,59 @@ func (i *instance) write(e *entryFrame, sel *registry.Selection, n int, attrs re
 	le.PutUint32(h[52:], e.nameSize)
 	le.PutUint64(h[56:], 0)
 	return size, nil
+}
+
+// writeEntry writes what of a record's frame is not there yet.
+func (i *instance) writeEntry(e *entryFrame, sel *registry.Selection) (flags uint16) {
+	h := i.view
+	switch {
+	case i.last == e && i.whole && sel.All:
+		flags = flagUnchanged
+	case sel.All:
+		copy(h[entryOff:], e.part)
+	default:
+		if i.last != e {
+			copy(h[entryOff+e.n*instanceStride:], e.part[e.n*instanceStride:])
+		}
+		for at, p := range sel.Picks {
+			copy(h[entryOff+at*instanceStride:], e.part[int(p)*instanceStride:(int(p)+1)*instanceStride])
+		}
+	}
+	i.last, i.whole = e, sel.All
+	return flags
+}
+
+// writeSlots writes the attributes of a call, their texts behind the record, and
+// returns where the frame ends.
+func (i *instance) writeSlots(e *entryFrame, attrs registry.Attrs) (size int, tooLong bool, err error) {
+	le, h := binary.LittleEndian, i.view
+	size = (entryOff + len(e.part) + 7) &^ 7
+	for s := range i.gen.slots {
+		v := i.gen.slots[s].of(attrs)
+		off, length := uint32(slotAbsent), uint32(0)
+		switch {
+		case v.tooLong:
+			tooLong = true
+		case v.absent:
+		case v.numeric:
+			off, length = v.number, slotNumeric
+		case i.gen.slots[s].kind == slotZone && e.zoneOff(v.text) > 0:
+			off, length = e.zoneOff(v.text), uint32(len(v.text))
+		default:
+			if size+max(len(v.text), maxAddr) > inCap {
+				return 0, false, fmt.Errorf("the attributes do not fit into the frame, beside %d bytes of %d instances", len(e.part), e.n)
+			}
+			n := copy(h[size:], v.text)
+			if v.addr.IsValid() {
+				n = len(v.addr.AppendTo(h[size:size:inCap]))
+			}
+			off, length = uint32(size), uint32(n)
+			size += n
+		}
+		le.PutUint32(h[headerSize+s*slotSize:], off)
+		le.PutUint32(h[headerSize+s*slotSize+4:], length)
+	}
+	return size, tooLong, nil
 }
 
 // explain says in an author's terms how a call ended.

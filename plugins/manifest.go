@@ -166,14 +166,19 @@ func (m *Manifest) validate() error {
 			add("may: %q: some of %s expected", may, joined(mays))
 		}
 	}
-	if m.Limits.MemoryPages > maxPages {
-		add("limits.memory_pages: %d, at most %d (16 MiB) expected", m.Limits.MemoryPages, maxPages)
+	return errors.Join(append(errs, m.Limits.validate())...)
+}
+
+func (l *Limits) validate() error {
+	var errs []error
+	if l.MemoryPages > maxPages {
+		errs = append(errs, fmt.Errorf("limits.memory_pages: %d, at most %d (16 MiB) expected", l.MemoryPages, maxPages))
 	}
-	if m.Limits.Fuel < 0 || m.Limits.Fuel > mostFuel {
-		add("limits.fuel: %d, at most %d expected", m.Limits.Fuel, mostFuel)
+	if l.Fuel < 0 || l.Fuel > mostFuel {
+		errs = append(errs, fmt.Errorf("limits.fuel: %d, at most %d expected", l.Fuel, mostFuel))
 	}
-	if m.Limits.FuelPerInstance < 0 || m.Limits.FuelPerInstance > mostFuel {
-		add("limits.fuel_per_instance: %d, at most %d expected", m.Limits.FuelPerInstance, mostFuel)
+	if l.FuelPerInstance < 0 || l.FuelPerInstance > mostFuel {
+		errs = append(errs, fmt.Errorf("limits.fuel_per_instance: %d, at most %d expected", l.FuelPerInstance, mostFuel))
 	}
 	return errors.Join(errs...)
 }

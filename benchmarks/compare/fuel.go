@@ -132,17 +132,7 @@ func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Du
 	}
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithCloseOnContextDone(how.context))
 	stop := func() { _ = r.Close(ctx) }
-	i32 := api.ValueTypeI32
-	nothing := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
-	none := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) { stack[0] = api.EncodeI32(-1) })
-	_, err = r.NewHostModuleBuilder("edgecache_v1").
-		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32, i32}, nil).Export("log").
-		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32}, nil).Export("error_set").
-		NewFunctionBuilder().WithGoModuleFunction(none, []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).Export("config_get").
-		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{i32}).Export("fuel_left").
-		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{api.ValueTypeI64}).Export("host_features").
-		Instantiate(ctx)
-	if err != nil {
+	if err := linkGuest(ctx, r); err != nil {
 		return nil, stop, err
 	}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil { // for Go
@@ -176,6 +166,21 @@ func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Du
 		}
 		return time.Since(began), nil
 	}, func() { cancel(); stop() }, nil
+}
+
+// linkGuest makes what plugins import; it does nothing.
+func linkGuest(ctx context.Context, r wazero.Runtime) error {
+	i32 := api.ValueTypeI32
+	nothing := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
+	none := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) { stack[0] = api.EncodeI32(-1) })
+	_, err := r.NewHostModuleBuilder("edgecache_v1").
+		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32, i32}, nil).Export("log").
+		NewFunctionBuilder().WithGoModuleFunction(nothing, []api.ValueType{i32, i32}, nil).Export("error_set").
+		NewFunctionBuilder().WithGoModuleFunction(none, []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).Export("config_get").
+		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{i32}).Export("fuel_left").
+		NewFunctionBuilder().WithGoModuleFunction(none, nil, []api.ValueType{api.ValueTypeI64}).Export("host_features").
+		Instantiate(ctx)
+	return err
 }
 
 // prepareZone begins the zone filter and gives it a frame.
