@@ -162,6 +162,18 @@ const (
 	membersMark = 0x20
 )
 
+// ModeOf returns the mode of an invalidation in binary form, by its header: hard
+// if it is not known here, none of a change of the members.
+func ModeOf(raw []byte) Mode {
+	switch {
+	case !IsInvalidation(raw):
+		return ModeNone
+	case len(raw) <= modeAt || Mode(raw[modeAt]) != ModeSoft && Mode(raw[modeAt]) != ModeVerify:
+		return ModeHard
+	}
+	return Mode(raw[modeAt])
+}
+
 // IsInvalidation reports whether a record of a journal is an invalidation, and
 // not a change of the members.
 func IsInvalidation(raw []byte) bool { return len(raw) <= modeAt || raw[modeAt] != membersMark }

@@ -29,7 +29,7 @@ func (r *Record) Derived(o *Owner) any {
 }
 
 // Derive keeps a value with the record and returns it, or the one that the
-// owner keeps already.
+// owner keeps already. Size does not count it: let it have a bound.
 func (r *Record) Derive(o *Owner, value any) any {
 	for {
 		old := r.derived.Load()

@@ -56,7 +56,9 @@ func mayImport(pkg, dep string) bool {
 	case "cmd":
 		return true
 	case "wasm-examples": // guests
-		return dep == "pdk/go"
+		return dep == "pdk/go" || strings.HasPrefix(dep, "pdk/go/")
+	case "pdk": // authors copy the kits
+		return false
 	case "benchmarks":
 		return !strings.HasPrefix(dep, "cmd/")
 	}
@@ -86,7 +88,8 @@ func TestRulesOfImports(t *testing.T) {
 		{"registry", "registry/fetch", false}, {"registry/consul", "registry", true}, {"registry/consul", "registry/fetch", true},
 		{"registry/consul", "registry/file", false}, {"registry/feed/nats", "registry/feed/kafka", false}, {"plugins", "plugins/fuel", true},
 		{"gossip/simulator", "gossip/protocol", true}, {"http", "cmd/edgecache", false}, {"cmd/edgecache", "http", true},
-		{"benchmarks", "cache", true}, {"client", "registry", true}, {"client", "cache", false},
+		{"benchmarks", "cache", true}, {"pdk/go", "registry", false}, {"wasm-examples/zone-affinity/go", "pdk/go", true}, {"wasm-examples/zone-affinity/go", "registry", false},
+		{"client", "registry", true}, {"client", "cache", false},
 	} {
 		if got := mayImport(rule.pkg, rule.dep); got != rule.want {
 			t.Errorf("%s may import %s: %v, want %v", rule.pkg, rule.dep, got, rule.want)

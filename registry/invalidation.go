@@ -118,5 +118,6 @@ type EpochState struct {
 	Start         uint64 // records below were truncated, or never expected
 	Last          uint64 // the greatest sequence logged or truncated
 	Hard          uint64 // the greatest sequence below Start of a hard invalidation; 0: none known
+	Newest        uint64 // likewise up to Last; not below Hard
 	Count         uint64 // records kept: if fewer than from Start to Last, there are holes
 }

@@ -45,6 +45,12 @@ func (p *parser) endpointField(e *Endpoint, field string) (err error) {
 // neither address nor URL has the flat one's address. The flat one is the
 // first of the list that agrees with it, or else one more.
 func (p *parser) unite(flat Endpoint, list []Endpoint) ([]Endpoint, error) {
+	if len(list) == 0 { // as mostly
+		if err := flat.check(); err != nil {
+			return nil, p.errorf("%w", err)
+		}
+		return p.one(flat), nil
+	}
 	all := make([]Endpoint, 0, len(list)+1)
 	main := -1
 	for i := range list {
@@ -57,7 +63,7 @@ func (p *parser) unite(flat Endpoint, list []Endpoint) ([]Endpoint, error) {
 		}
 		all = append(all, e)
 	}
-	if main < 0 && (len(list) == 0 || flat.Port != 0 || flat.URL != "" || flat.Protocol != "" || flat.TLS) {
+	if main < 0 && (flat.Port != 0 || flat.URL != "" || flat.Protocol != "" || flat.TLS) {
 		main = len(all)
 		all = append(all, flat)
 	}
@@ -67,13 +73,20 @@ func (p *parser) unite(flat Endpoint, list []Endpoint) ([]Endpoint, error) {
 	}
 	for i := range all {
 		if err := all[i].check(); err != nil {
-			if len(list) == 0 {
-				return nil, p.errorf("%w", err)
-			}
 			return nil, p.errorf("endpoint %q: %w", all[i].Name, err)
 		}
 	}
 	return all, nil
+}
+
+// one returns a list of one, which lies beside others.
+func (p *parser) one(e Endpoint) []Endpoint {
+	n := len(p.ways)
+	if n == cap(p.ways) {
+		p.ways, n = make([]Endpoint, 0, min(max(8, 2*n), 256)), 0
+	}
+	p.ways = append(p.ways, e)
+	return p.ways[n : n+1 : n+1]
 }
 
 // agrees reports whether e has all that the flat endpoint says.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // MaxInstances is how many instances a record may have.
@@ -29,10 +31,17 @@ var versionFields = []string{"version", "status", "labels", "metadata", "updated
 // registry. What only answers have (age_ms, stale, registry, kind, index,
 // revision) is ignored, null is the same as absent. An error names the field
 // by its path, as in `instances[3].port: …`. Nothing of the record aliases data.
-func ParseRecord(data []byte) (*Record, error) {
+func ParseRecord(data []byte) (*Record, error) { return ParseRecordOf("", data) }
+
+// ParseRecordOf is [ParseRecord] for what need not say its name.
+func ParseRecordOf(name string, data []byte) (*Record, error) {
 	p, err := newParser(data)
 	if err != nil {
 		return nil, err
+	}
+	p.name = name
+	if utf8.Valid(data) {
+		p.text = string(data) // sealing copies what is used of it
 	}
 	return p.record()
 }
@@ -91,6 +100,7 @@ func (p *parser) record() (*Record, error) {
 			if err := CheckName(r.Key.Name); err != nil {
 				return p.errorf("%w", err)
 			}
+			r.Key.Name = strings.Clone(r.Key.Name) // which sealing does not
 		case "instances":
 			r.Instances, err = p.instances()
 		case "metadata":
@@ -114,7 +124,10 @@ func (p *parser) record() (*Record, error) {
 		}
 		return err
 	})
-	if err == nil && !named {
+	if !named {
+		r.Key.Name = p.name
+	}
+	if err == nil && r.Key.Name == "" {
 		err = p.errorf("name expected")
 	}
 	if err != nil {
@@ -124,8 +137,25 @@ func (p *parser) record() (*Record, error) {
 }
 
 func (p *parser) instances() ([]Instance, error) {
+	const few = 16 // of which no table is made
 	var list []Instance
-	at := map[string]int{}
+	var at map[string]int // of the ids of more
+	taken := func(id string) int {
+		if len(list) < few {
+			return indexOfID(list, id)
+		}
+		if at == nil {
+			at = make(map[string]int, 2*few)
+			for i := range list {
+				at[list[i].ID] = i
+			}
+		}
+		if first, twice := at[id]; twice {
+			return first
+		}
+		at[id] = len(list)
+		return -1
+	}
 	err := p.array(func(i int) error {
 		if i >= MaxInstances {
 			return p.errorf("more than %d instances", MaxInstances)
@@ -134,10 +164,12 @@ func (p *parser) instances() ([]Instance, error) {
 		if err != nil {
 			return err
 		}
-		if first, twice := at[in.ID]; twice {
+		if first := taken(in.ID); first >= 0 {
 			return p.errorf("id %q is taken by instance %d", in.ID, first)
 		}
-		at[in.ID] = i
+		if list == nil {
+			list = make([]Instance, 0, 8)
+		}
 		list = append(list, in)
 		return nil
 	})
@@ -246,8 +278,9 @@ func (p *parser) version() (v Version, err error) {
 func (p *parser) metadata() (Metadata, error) {
 	var m Metadata
 	err := p.members(func(key string) error {
+		key = strings.Clone(key)
 		if p.peek() == '"' {
-			m = append(m, Pair{key, p.unquote(p.raw())})
+			m = append(m, Pair{key, p.unquote()})
 			return nil
 		}
 		var compact bytes.Buffer
@@ -268,4 +301,13 @@ func (p *parser) metadata() (Metadata, error) {
 		}
 	}
 	return m, nil
+}
+
+func indexOfID(list []Instance, id string) int {
+	for i := range list {
+		if list[i].ID == id {
+			return i
+		}
+	}
+	return -1
 }

@@ -50,6 +50,36 @@ func TestParseRecordReadsWhatOnlyInputHas(t *testing.T) {
 	}
 }
 
+func TestWhatIsParsedIsNoPartOfTheText(t *testing.T) {
+	for name, text := range map[string]string{
+		"plain":     `{"name":"web","tags":["a","b"],"instances":[{"id":"a","address":"h","zone":"z"},{"address":"i","port":1,"metadata":{"k":"v"}}]}`,
+		"escaped":   `{"name":"web","instances":[{"id":"\\","address":"h","zone":"\"z\\\""},{"id":"","address":"i","node":"\u00e4"}]}`,
+		"not UTF-8": "{\"name\":\"web\",\"instances\":[{\"id\":\"\xff\",\"address\":\"h\",\"zone\":\"\xc3\xa4\"}]}",
+	} {
+		want, err := registry.ParseRecord([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := []byte(text)
+		got, err := registry.ParseRecord(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(data)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: it became\n%+v, want\n%+v", name, got, want)
+		}
+	}
+	rec, _ := registry.ParseRecord([]byte(`{"name":"web","instances":[{"id":"\\","address":"h","zone":"\"z\\\""},{"id":"b","address":"i"}]}`))
+	if in := rec.Instances[0]; in.ID != `\` || in.Zone != `"z\"` {
+		t.Errorf("what was escaped is %q, %q", in.ID, in.Zone)
+	}
+	rec.Instances[0].Endpoints = append(rec.Instances[0].Endpoints, registry.Endpoint{Address: "other"})
+	if at := rec.Instances[1].Main().Address; at != "i" {
+		t.Errorf("the next instance is at %s, want i", at)
+	}
+}
+
 func TestParseRecordUnitesFlatAndListedEndpoints(t *testing.T) {
 	for _, test := range []struct {
 		name, instance string
@@ -212,4 +242,20 @@ func FuzzParseRecord(f *testing.F) {
 			t.Fatalf("%s\n%+v\n%+v", body, again, rec)
 		}
 	})
+}
+
+func TestARecordOfANameNeedNotSayIt(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"instances":[]}`: "web", `{"name":null}`: "web", `{"name":"db"}`: "db",
+	} {
+		if rec, err := registry.ParseRecordOf("web", []byte(text)); err != nil || rec.Key.Name != want {
+			t.Errorf("%s: %+v, %v; want %s", text, rec, err, want)
+		}
+	}
+	if rec, err := registry.ParseRecord([]byte(`{"instances":[]}`)); err == nil {
+		t.Errorf("without a name: %+v", rec)
+	}
+	if rec, err := registry.ParseRecordOf("web", []byte(`{"name":""}`)); err == nil {
+		t.Errorf("an empty name: %+v", rec)
+	}
 }

@@ -5,20 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // A parser walks JSON whose syntax is known to be right, and knows the path of
 // the value it stands at.
 type parser struct {
 	data []byte
+	text string // a copy of data that strings are parts of; "": each is a copy
 	pos  int
 	path []byte
+	name string     // of a record that does not say it; "": it must
+	ways []Endpoint // room for those that come next
 }
 
 // newParser returns a parser at the top value of data, or where the syntax is
@@ -27,7 +29,7 @@ func newParser(data []byte) (*parser, error) {
 	if !json.Valid(data) {
 		return nil, syntaxError(data)
 	}
-	p := &parser{data: data}
+	p := &parser{data: data, path: make([]byte, 0, 64)}
 	p.space()
 	return p, nil
 }
@@ -56,8 +58,12 @@ func (p *parser) errorf(format string, args ...any) error {
 func (p *parser) peek() byte { return p.data[p.pos] }
 
 func (p *parser) space() {
-	for p.pos < len(p.data) && strings.IndexByte(" \t\r\n", p.data[p.pos]) >= 0 {
-		p.pos++
+	for ; p.pos < len(p.data); p.pos++ {
+		switch p.data[p.pos] {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return
+		}
 	}
 }
 
@@ -98,13 +104,28 @@ func (p *parser) skipString() {
 
 // skipLiteral steps over a number, true, false or null.
 func (p *parser) skipLiteral() {
-	for p.pos < len(p.data) && strings.IndexByte(" \t\r\n,]}", p.data[p.pos]) < 0 {
-		p.pos++
+	for ; p.pos < len(p.data); p.pos++ {
+		switch p.data[p.pos] {
+		case ' ', '\t', '\r', '\n', ',', ']', '}':
+			return
+		}
 	}
 }
 
-// unquote returns the text of a JSON string.
-func (p *parser) unquote(raw []byte) string {
+// unquote steps over a JSON string and returns its text.
+func (p *parser) unquote() string {
+	start := p.pos + 1
+	if p.text != "" {
+		if i := strings.IndexByte(p.text[start:], '"'); strings.IndexByte(p.text[start:start+i], '\\') < 0 {
+			p.pos = start + i + 1
+			return p.text[start : start+i]
+		}
+	}
+	return p.unquoted(p.raw())
+}
+
+// unquoted returns the text of a JSON string.
+func (p *parser) unquoted(raw []byte) string {
 	inner := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return string(inner)
@@ -143,7 +164,8 @@ func (p *parser) null() bool {
 	return true
 }
 
-// members calls f at the value of each member of an object.
+// members calls f at the value of each member of an object. The key may alias
+// the text: f copies what it keeps.
 func (p *parser) members(f func(key string) error) error {
 	if p.peek() != '{' {
 		return p.mismatch("an object")
@@ -155,7 +177,7 @@ func (p *parser) members(f func(key string) error) error {
 			p.pos++
 			p.space()
 		}
-		key := p.unquote(p.raw())
+		key := p.key()
 		p.space()
 		p.pos++ // the colon
 		p.space()
@@ -197,8 +219,18 @@ func (p *parser) object(fields []string, f func(field string) error) error {
 		if p.null() {
 			return nil
 		}
-		return f(key)
+		return f(fields[i])
 	})
+}
+
+// key returns a string that may alias the text.
+func (p *parser) key() string {
+	raw := p.raw()
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return unsafe.String(unsafe.SliceData(inner), len(inner))
+	}
+	return p.unquoted(raw)
 }
 
 func (p *parser) unknown(key string, fields []string) error {
@@ -236,7 +268,7 @@ func (p *parser) string() (string, error) {
 	if p.peek() != '"' {
 		return "", p.mismatch("a string")
 	}
-	return p.unquote(p.raw()), nil
+	return p.unquote(), nil
 }
 
 func (p *parser) strings() ([]string, error) {
@@ -260,66 +292,14 @@ func (p *parser) number() (float64, error) {
 	if c := p.peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, p.mismatch("a number")
 	}
-	text := string(p.raw())
+	raw := p.raw()
+	if n, err := strconv.ParseUint(unsafe.String(unsafe.SliceData(raw), len(raw)), 10, 32); err == nil { // as mostly
+		return float64(n), nil
+	}
+	text := string(raw)
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return 0, p.errorf("%s is out of range", text)
 	}
 	return v, nil
-}
-
-func (p *parser) health(h *Health) error {
-	s, err := p.string()
-	if err != nil {
-		return err
-	}
-	if *h, err = ParseHealth(s); err != nil {
-		return p.errorf("%w", err)
-	}
-	return nil
-}
-
-// weight reads a number in hundredths. What takes traffic takes at least one.
-func (p *parser) weight() (uint32, error) {
-	v, err := p.number()
-	if err != nil {
-		return 0, err
-	}
-	hundredths := math.Round(v * 100)
-	if v < 0 || hundredths > math.MaxUint32 {
-		return 0, p.errorf("%v: a number from 0 to %d expected", v, math.MaxUint32/100)
-	}
-	if v > 0 && hundredths == 0 {
-		hundredths = 1
-	}
-	return uint32(hundredths), nil
-}
-
-func (p *parser) uint16() (uint16, error) {
-	v, err := p.number()
-	if err == nil && (v != math.Trunc(v) || v < 0 || v > math.MaxUint16) {
-		err = p.errorf("%v: a whole number from 0 to %d expected", v, math.MaxUint16)
-	}
-	return uint16(v), err
-}
-
-func (p *parser) milliseconds() (time.Duration, error) {
-	v, err := p.number()
-	if err == nil && (v != math.Trunc(v) || v < 0 || v > math.MaxInt64/2/1e6) {
-		err = p.errorf("%v: a whole number of milliseconds expected", v)
-	}
-	return time.Duration(v) * time.Millisecond, err
-}
-
-// time reads an RFC 3339 time as Unix ms.
-func (p *parser) time() (int64, error) {
-	s, err := p.string()
-	if err != nil || s == "" {
-		return 0, err
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.UnixMilli() <= 0 || t.UnixMilli() > maxTime {
-		return 0, p.errorf("%q: an RFC 3339 time expected, as in 2026-01-31T12:00:00Z", s)
-	}
-	return t.UnixMilli(), nil
 }

@@ -3,7 +3,7 @@ package registry
 // A PluginStatus is what is known of a plugin.
 type PluginStatus struct {
 	Name       string            `json:"name"`   // in the configuration
-	Kind       string            `json:"kind"`   // filter
+	Kind       string            `json:"kind"`   // filter, adapter
 	Plugin     string            `json:"plugin"` // name and version of its manifest
 	SHA256     string            `json:"sha256"`
 	ABI        string            `json:"abi"`
@@ -20,4 +20,9 @@ type PluginStatus struct {
 	LatencyUS  float64           `json:"latency_us"`      // of a guest's call, the mean of some; 0: none yet
 	Instances  int64             `json:"instances"`
 	Memory     uint64            `json:"memory"` // bytes an instance may have
+
+	// Of adapters.
+	Requests uint64 `json:"requests,omitempty"` // by HTTP
+	Denied   uint64 `json:"denied,omitempty"`   // likewise: not made, for the operator does not allow them
+	Kept     uint64 `json:"kept,omitempty"`     // bytes that it keeps on this node
 }
