@@ -69,7 +69,7 @@ func TestAnOpAloneReadsWhatItChanges(t *testing.T) {
 	seen := make(chan bool, 1)
 	wg.Go(func() {
 		err := s.do(func(r *round) error {
-			there, err := has(r.d.db, appendKey(nil, familyEntry, testKey("web")))
+			there, err := r.has(appendKey(nil, familyEntry, testKey("web")))
 			seen <- there
 			return err
 		})

@@ -224,6 +224,26 @@ func TestACorruptTableOfEntriesIsFoundAndReplaced(t *testing.T) {
 	}
 }
 
+// Entries are read from a directory whose tables were cut short while it was in
+// use.
+func TestATableThatIsCutShortIsFoundAndReplaced(t *testing.T) {
+	dir := t.TempDir()
+	closedStore(t, dir, true, 100)
+	s := openOn(t, vfs.Default, dir)
+	for _, path := range files(t, dir, "*.sst") {
+		if err := os.Truncate(path, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Scan("consul", "", func(*registry.Stored) bool { return true }); err == nil {
+		t.Error("all was read")
+	}
+	eventually(t, "it is in a fresh directory", state(s, stateOK, ""))
+	if s.Directory() != 2 {
+		t.Errorf("directory %d, want 2", s.Directory())
+	}
+}
+
 func TestACorruptBlockOfInvalidationsShowsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	closedStore(t, dir, true, 0)

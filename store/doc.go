@@ -14,7 +14,8 @@
 // # What is kept
 //
 // Keys begin with a byte that names their family. All numbers in keys are
-// big-endian. Values begin with the version of their form, see values.go.
+// big-endian. Values begin with the version of their form, see values.go and
+// stored.go.
 //
 //	e registry 0 name          an entry: registry.Stored
 //	s registry 0 name          what was confirmed of it since: registry.Confirmed
@@ -36,6 +37,15 @@
 //
 // Position and clock are bounds: the batch that uses a position or an index
 // above one raises it, by a block or a minute, and a restart goes on at it.
+//
+// # Formats
+//
+// A program reads what all older ones wrote, and gives up a directory of a format
+// that it does not know. The lists of the expiry index and packed entries came
+// without another format, before the first release: a program from before them
+// takes a list for an entry that is not there and deletes it, and cannot read
+// packed entries. To go back to such a program, begin with an empty data
+// directory.
 //
 // # Directories
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -108,7 +109,8 @@ func (s *Store) guard(d *directory, err *error) {
 		s.stats.unreadable.Add(1)
 	default:
 		s.stats.readErrors.Add(1)
-		if pebble.IsCorruptionError(*err) {
+		// A table that ends too early was cut short.
+		if pebble.IsCorruptionError(*err) || errors.Is(*err, io.EOF) || errors.Is(*err, io.ErrUnexpectedEOF) {
 			s.die(d, *err)
 		}
 	}

@@ -277,7 +277,7 @@ func TestWhatCannotBeReadIsAnErrorAndCounted(t *testing.T) {
 	s := mustOpen(t, memOptions(vfs.NewMem()))
 	mustWrite(t, s, []*registry.Stored{stored("a", "a", 1, 1), stored("b", "b", 2, 1), stored("c", "c", 3, 1)}, nil)
 	err := s.do(func(r *round) error {
-		r.set(appendKey(nil, familyEntry, testKey("b")), []byte{storedVersion + 1, 0, 0})
+		r.set(appendKey(nil, familyEntry, testKey("b")), []byte{storedPacked + 1, 0, 0})
 		return nil
 	})
 	if err != nil {

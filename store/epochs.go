@@ -79,6 +79,9 @@ func (j *journal) add(r *round, id epochID, seq, position uint64, raw []byte) er
 	}
 	e.Count++
 	e.Last = max(e.Last, seq)
+	if registry.ModeOf(raw) == registry.ModeHard {
+		e.Newest = max(e.Newest, seq)
+	}
 	j.records++
 	return nil
 }
@@ -129,19 +132,32 @@ func (j *journal) committed(id epochID) uint64 {
 
 // truncate removes at most so many records of an epoch below a sequence, the
 // first ones, and reports whether these were all. None may have been added in
-// this round.
+// this round. One that is not there may have been hard.
 func (j *journal) truncate(r *round, id epochID, below, most uint64) (all bool, err error) {
 	e := j.epoch(id)
+	start := e.Start
+	removed, err := j.remove(r, e, below, most)
+	if err == nil && e.Start-start > removed {
+		e.Hard = e.Start - 1
+		e.Newest = max(e.Newest, e.Hard)
+	}
+	return e.Start == below, err
+}
+
+// remove is truncate where it does not matter what was not there. It returns how
+// many there were.
+func (j *journal) remove(r *round, e *epochState, below, most uint64) (removed uint64, err error) {
+	id := epochID{e.Origin, e.Epoch}
 	from := appendJournalKey(nil, id.origin, id.epoch, e.Start)
 	it, err := r.d.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: appendJournalKey(nil, id.origin, id.epoch, below)})
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	start, removed := below, uint64(0)
+	start := below
 	for ok := it.First(); ok; ok = it.Next() {
 		_, seq, err := parseJournalKey(it.Key())
 		if err != nil {
-			return false, errors.Join(err, it.Close())
+			return 0, errors.Join(err, it.Close())
 		}
 		position, raw, err := parseRecord(it.Value())
 		if removed == most {
@@ -149,21 +165,22 @@ func (j *journal) truncate(r *round, id epochID, below, most uint64) (all bool, 
 			break
 		}
 		removed++
-		if err != nil || modeOf(raw) == registry.ModeHard {
-			e.Hard = seq
+		if err != nil || registry.ModeOf(raw) == registry.ModeHard {
+			e.Hard, e.Newest = seq, max(e.Newest, seq)
 		}
 	}
 	if err := it.Close(); err != nil {
-		return false, err
+		return 0, err
 	}
 	r.deleteRange(from, appendJournalKey(nil, id.origin, id.epoch, start))
 	e.Start, e.Last = start, max(e.Last, start-1)
-	if removed = min(removed, e.Count); e.Start > e.Last {
-		removed = e.Count
+	counted := min(removed, e.Count)
+	if e.Start > e.Last {
+		counted = e.Count
 	}
-	e.Count -= removed
-	j.records -= removed
-	return start == below, nil
+	e.Count -= counted
+	j.records -= counted
+	return removed, nil
 }
 
 // publish makes known what was committed.
@@ -178,19 +195,6 @@ func (j *journal) publish() {
 	j.kept = j.records
 	j.mu.Unlock()
 	clear(j.changed)
-}
-
-// modeOf returns the mode of an invalidation in binary form. What cannot be
-// read counts as hard.
-func modeOf(raw []byte) registry.Mode {
-	if !registry.IsInvalidation(raw) {
-		return registry.ModeNone
-	}
-	inv, err := registry.ParseInvalidation(raw)
-	if err != nil {
-		return registry.ModeHard
-	}
-	return inv.Mode
 }
 
 // Epochs calls yield for each epoch of which the journal has or had records,

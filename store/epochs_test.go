@@ -194,15 +194,16 @@ func TestTruncateRemovesWhatIsBelow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const newest = total / 1000 * 1000
 	for _, c := range []struct {
 		below uint64
 		want  EpochState
 	}{
-		{1, EpochState{Start: 1, Last: total, Count: total}},
-		{1001, EpochState{Start: 1001, Last: total, Count: total - 1000, Hard: 1000}},
-		{500, EpochState{Start: 1001, Last: total, Count: total - 1000, Hard: 1000}},
-		{total, EpochState{Start: total, Last: total, Count: 1, Hard: total / 1000 * 1000}},
-		{total + 50, EpochState{Start: total + 50, Last: total + 49, Hard: total / 1000 * 1000}},
+		{1, EpochState{Start: 1, Last: total, Count: total, Newest: newest}},
+		{1001, EpochState{Start: 1001, Last: total, Count: total - 1000, Hard: 1000, Newest: newest}},
+		{500, EpochState{Start: 1001, Last: total, Count: total - 1000, Hard: 1000, Newest: newest}},
+		{total, EpochState{Start: total, Last: total, Count: 1, Hard: newest, Newest: newest}},
+		{total + 50, EpochState{Start: total + 50, Last: total + 49, Hard: total + 49, Newest: total + 49}}, // what never came may have been
 	} {
 		if err := s.Truncate(77, 5, c.below); err != nil {
 			t.Fatal(err)
@@ -254,7 +255,7 @@ func TestTruncateLeavesRoomForWhatIsToCome(t *testing.T) {
 		t.Fatal(err)
 	}
 	inv := appendName(t, s, registry.ModeSoft, 4, "web")
-	want := EpochState{Origin: s.Node(), Epoch: s.Epoch(), Start: 4, Last: 4, Count: 1, Hard: 3}
+	want := EpochState{Origin: s.Node(), Epoch: s.Epoch(), Start: 4, Last: 4, Count: 1, Hard: 3, Newest: 3}
 	if got := only(t, s); got != want || inv.Seq != 4 {
 		t.Errorf("%+v, sequence %d; want %+v", got, inv.Seq, want)
 	}
@@ -262,8 +263,26 @@ func TestTruncateLeavesRoomForWhatIsToCome(t *testing.T) {
 	if err := s.Truncate(77, 5, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if got := epochsOf(t, s); !got[EpochState{Origin: 77, Epoch: 5, Start: 1000, Last: 999}] {
+	if got := epochsOf(t, s); !got[EpochState{Origin: 77, Epoch: 5, Start: 1000, Last: 999, Hard: 999, Newest: 999}] {
 		t.Errorf("epochs %+v", got)
+	}
+}
+
+func TestARecordThatNeverCameMayHaveBeenHard(t *testing.T) {
+	s := mustOpen(t, memOptions(vfs.NewMem()))
+	for _, seq := range []uint64{1, 2, 5, 6} {
+		inv := &registry.Invalidation{Origin: 77, Epoch: 5, Seq: seq, Mode: registry.ModeSoft, Selectors: []registry.Selector{{All: true}}}
+		if err := s.Record(t.Context(), inv, registry.AppendInvalidation(nil, inv), registry.Applied{Position: seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ below, hard uint64 }{{3, 0}, {6, 5}} {
+		if err := s.Truncate(77, 5, c.below); err != nil {
+			t.Fatal(err)
+		}
+		if got := only(t, s); got.Start != c.below || got.Hard != c.hard || got.Newest != c.hard {
+			t.Errorf("below %d: %+v, want hard %d", c.below, got, c.hard)
+		}
 	}
 }
 

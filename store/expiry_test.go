@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -13,12 +14,12 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
-// sweepUntil sweeps what expires up to a time.
+// sweepUntil sweeps what expires up to a time, however long a step takes.
 func sweepUntil(t *testing.T, s *Store, until int64) {
 	t.Helper()
 	for n := 1; n > 0; {
 		var err error
-		if n, _, err = s.sweepEntries(s.dir.Load(), until, math.MaxUint64, sweepHold, 0); err != nil {
+		if n, _, err = s.sweepEntries(s.dir.Load(), until, math.MaxUint64, time.Hour, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -13,7 +12,7 @@ func (s *Store) Append(ctx context.Context, inv *registry.Invalidation, a regist
 	s.mu.Lock()
 	s.seq++
 	inv.Origin, inv.Epoch, inv.Seq = s.node, s.epoch, s.seq
-	d, o, err := s.logLocked(inv, registry.AppendInvalidation(nil, inv), a)
+	d, o, err := s.logLocked([]logEntry{{epochID{s.node, s.epoch}, s.seq, inv.Mode, registry.AppendInvalidation(nil, inv), a}})
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
@@ -21,43 +20,55 @@ func (s *Store) Append(ctx context.Context, inv *registry.Invalidation, a regist
 	return s.waitDurable(ctx, d, o)
 }
 
-// Record logs one of what Records logs.
-func (s *Store) Record(ctx context.Context, inv *registry.Invalidation, raw []byte, a registry.Applied) error {
-	raw = bytes.Clone(raw)
-	s.mu.Lock()
-	d, o, err := s.logLocked(inv, raw, a)
-	s.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
-	}
-	return s.waitDurable(ctx, d, o)
+// A logEntry is a record to be logged, with what it raised.
+type logEntry struct {
+	id   epochID
+	seq  uint64
+	mode registry.Mode
+	raw  []byte
+	registry.Applied
 }
 
-// logLocked notes what an invalidation raised, and queues it. With the lock
-// held since it got its sequence, an epoch's records reach the disk in order.
-func (s *Store) logLocked(inv *registry.Invalidation, raw []byte, a registry.Applied) (*directory, *op, error) {
-	p := at(inv.Mode, a.Position)
-	for _, wide := range a.Wide {
+// logLocked notes what records raised, and queues them as one op. With the lock
+// held since they got their sequences, an epoch's records reach the disk in
+// order. An error between two of them leaves those before.
+func (s *Store) logLocked(list []logEntry) (*directory, *op, error) {
+	size := 0
+	for i := range list {
+		e := &list[i]
+		if len(e.Wide) > 0 {
+			s.raiseLocked(e)
+		}
+		size += len(e.raw)
+		for k := range e.Keys {
+			size += len(e.Keys[k].Registry) + len(e.Keys[k].Name)
+		}
+	}
+	o := &op{sync: true, size: size, records: len(list), add: func(r *round) error {
+		for i := range list {
+			e := &list[i]
+			if err := r.d.journal.add(r, e.id, e.seq, e.Position, e.raw); err != nil {
+				return err
+			}
+			p := at(e.mode, e.Position)
+			r.mark(e.Keys, &p)
+			r.raise(e.Wide, &p)
+		}
+		return nil
+	}}
+	d, err := s.enqueueLocked(o, 0)
+	return d, o, err
+}
+
+// raiseLocked notes the wide selectors that a record raised.
+func (s *Store) raiseLocked(e *logEntry) {
+	p := at(e.mode, e.Position)
+	for _, wide := range e.Wide {
 		wide = canonical(wide)
 		kept := s.generations[wide]
 		kept.raise(&p)
 		s.generations[wide] = kept
 	}
-	id, seq := epochID{inv.Origin, inv.Epoch}, inv.Seq
-	size := len(raw)
-	for i := range a.Keys {
-		size += len(a.Keys[i].Registry) + len(a.Keys[i].Name)
-	}
-	o := &op{sync: true, size: size, records: 1, add: func(r *round) error {
-		if err := r.d.journal.add(r, id, seq, a.Position, raw); err != nil {
-			return err
-		}
-		r.mark(a.Keys, &p)
-		r.raise(a.Wide, &p)
-		return nil
-	}}
-	d, err := s.enqueueLocked(o, 0)
-	return d, o, err
 }
 
 // mark merges positions into the marks of keys.

@@ -208,7 +208,7 @@ func TestRecordsOfPeersKeepTheirIDs(t *testing.T) {
 		}); err != nil || !maps.Equal(got, want) {
 			t.Errorf("%s: got %v, %v; want the bytes as received: %v", name, got, err, want)
 		}
-		if got := epochsOf(t, s); !got[EpochState{Origin: 77, Epoch: 5, Start: 1, Last: 4, Count: 3}] {
+		if got := epochsOf(t, s); !got[EpochState{Origin: 77, Epoch: 5, Start: 1, Last: 4, Count: 3, Newest: 4}] {
 			t.Errorf("%s: epochs %+v", name, got)
 		}
 	}

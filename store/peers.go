@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -27,29 +26,31 @@ func (s *Store) SetMembers(members []byte) error { return s.SetIdentity(membersN
 
 // Records implements cache.Journal.
 func (s *Store) Records(ctx context.Context, list []registry.Received) error {
-	type logged struct {
-		d *directory
-		o *op
+	if len(list) == 0 {
+		return nil
 	}
-	ops := make([]logged, 0, len(list))
-	var failed error
-	s.mu.Lock()
+	size := 0
+	for i := range list {
+		size += len(list[i].Raw)
+	}
+	entries, raw := make([]logEntry, len(list)), make([]byte, 0, size)
 	for i := range list {
 		r := &list[i]
-		d, o, err := s.logLocked(r.Inv, bytes.Clone(r.Raw), r.Applied)
-		if err != nil {
-			failed = fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
-			break
-		}
-		ops = append(ops, logged{d, o})
+		raw = append(raw, r.Raw...)
+		entries[i] = logEntry{epochID{r.Inv.Origin, r.Inv.Epoch}, r.Inv.Seq, r.Inv.Mode, raw[len(raw)-len(r.Raw):], r.Applied}
 	}
+	s.mu.Lock()
+	d, o, err := s.logLocked(entries)
 	s.mu.Unlock()
-	for _, l := range ops {
-		if err := s.waitDurable(ctx, l.d, l.o); err != nil && failed == nil {
-			failed = err
-		}
+	if err != nil {
+		return fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
 	}
-	return failed
+	return s.waitDurable(ctx, d, o)
+}
+
+// Record logs one of what Records logs.
+func (s *Store) Record(ctx context.Context, inv *registry.Invalidation, raw []byte, a registry.Applied) error {
+	return s.Records(ctx, []registry.Received{{Inv: inv, Raw: raw, Applied: a}})
 }
 
 // Issue logs a record of this node that is no invalidation. encode is given its
@@ -59,8 +60,7 @@ func (s *Store) Issue(ctx context.Context, position uint64, encode func(origin, 
 	s.mu.Lock()
 	s.seq++
 	raw = encode(s.node, s.epoch, s.seq)
-	inv := &registry.Invalidation{Origin: s.node, Epoch: s.epoch, Seq: s.seq}
-	d, o, err := s.logLocked(inv, raw, registry.Applied{Position: position})
+	d, o, err := s.logLocked([]logEntry{{id: epochID{s.node, s.epoch}, seq: s.seq, raw: raw, Applied: registry.Applied{Position: position}}})
 	s.mu.Unlock()
 	if err != nil {
 		return raw, fmt.Errorf("%w: %w", registry.ErrNotDurable, err)
@@ -102,14 +102,13 @@ func (j *journal) skip(r *round, to EpochState) error {
 	if e := j.epochs[id]; e != nil && e.Start >= to.Start {
 		return nil
 	}
-	for all := false; !all; {
-		var err error
-		if all, err = j.truncate(r, id, to.Start, truncateStep); err != nil {
+	e := j.epoch(id)
+	for e.Start < to.Start {
+		if _, err := j.remove(r, e, to.Start, truncateStep); err != nil {
 			return err
 		}
 	}
-	e := j.epoch(id)
-	e.Hard = max(e.Hard, to.Hard)
+	e.Hard, e.Newest = max(e.Hard, to.Hard), max(e.Newest, to.Hard)
 	return nil
 }
 

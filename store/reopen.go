@@ -163,20 +163,23 @@ func countJournal(db *pebble.DB, c *contents) error {
 		if err != nil {
 			continue
 		}
-		position, _, err := parseRecord(it.Value())
+		position, raw, err := parseRecord(it.Value())
 		if err != nil {
 			continue
 		}
 		e, known := c.epochs[id]
 		if !known {
 			// Whether a hard one was before is not known: assume it.
-			e.EpochState = EpochState{Origin: id.origin, Epoch: id.epoch, Start: seq, Hard: seq - 1}
+			e.EpochState = EpochState{Origin: id.origin, Epoch: id.epoch, Start: seq, Hard: seq - 1, Newest: seq - 1}
 		}
 		if e.Count == 0 {
 			e.oldest = position
 		}
 		e.Count++
 		e.Last = max(e.Last, seq)
+		if registry.ModeOf(raw) == registry.ModeHard {
+			e.Newest = max(e.Newest, seq)
+		}
 		c.epochs[id] = e
 	}
 	return errors.Join(it.Error(), it.Close())

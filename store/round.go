@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -112,26 +111,6 @@ func (r *round) count(key string, after bool) {
 		r.entries--
 	}
 	r.present[key], r.counted = after, true
-}
-
-// deleteEntry counts that the batch deletes the entry with that key of
-// familyEntry.
-func (r *round) deleteEntry(key string) error {
-	if err := r.lookAt(key); err != nil {
-		return err
-	}
-	r.count(key, false)
-	return nil
-}
-
-// has reports whether there is a value under key.
-func has(db *pebble.DB, key []byte) (bool, error) {
-	f, err := newFinder(db)
-	if err != nil {
-		return false, err
-	}
-	there, err := f.has(key)
-	return there, errors.Join(err, f.close())
 }
 
 // A finder tells which keys have a value. Unlike Get it asks the bloom filters

@@ -204,6 +204,12 @@ func (s *Store) warmEntries(d *directory, upper []byte) (n int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	find, err := newFinder(d.db)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, find.close()) }()
+	var key []byte
 	for ok := it.First(); ok && n < sweepStep; ok = it.Next() {
 		_, keys, err := parseExpiry(it.Key(), it.Value())
 		n += max(len(keys), 1)
@@ -212,7 +218,8 @@ func (s *Store) warmEntries(d *directory, upper []byte) (n int, err error) {
 		}
 		for _, k := range keys {
 			for _, family := range [...]byte{familyEntry, familyConfirmed} {
-				if _, err := has(d.db, appendKey(nil, family, k)); err != nil {
+				key = appendKey(key[:0], family, k)
+				if _, err := find.has(key); err != nil {
 					return n, err
 				}
 			}
@@ -239,7 +246,7 @@ func (r *round) sweepEntries(upper []byte, enough uint64, hold time.Duration) (n
 		expires, keys, err := parseExpiry(it.Key(), it.Value())
 		n += max(len(keys), 1)
 		if err != nil {
-			continue // of no use to anyone
+			continue // which entries it lists, nobody can tell: they stay until they are put again
 		}
 		for _, k := range keys {
 			later, bytes, err := r.expireEntry(k, expires)
@@ -269,15 +276,13 @@ func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes u
 	key := appendKey(nil, familyEntry, k)
 	found, err := get(r.d.db, key, func(value []byte) error {
 		bytes = uint64(len(key) + len(value))
-		head := read(value, storedVersion)
-		head.varint()
-		later = head.varint()
+		_, _, _, later = readStored(value)
 		return nil
 	})
 	if !found || later > expires || err != nil {
 		return 0, 0, err
 	}
-	confirmed, err := has(r.d.db, appendKey(nil, familyConfirmed, k))
+	confirmed, err := r.has(appendKey(nil, familyConfirmed, k))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -295,54 +300,9 @@ func (r *round) expireEntry(k registry.Key, expires int64) (later int64, bytes u
 	if later > expires {
 		return later, bytes, nil
 	}
-	if err := r.deleteEntry(string(key)); err != nil {
-		return 0, 0, err
-	}
+	r.know(string(key), true)
+	r.count(string(key), false)
 	r.delete(key)
 	r.delete(appendKey(nil, familyConfirmed, k))
 	return 0, bytes, nil
-}
-
-// compact makes the space of what was deleted free, table by table, until
-// there is enough.
-func (s *Store) compact(d *directory) (err error) {
-	defer s.guard(d, &err)
-	levels, err := d.db.SSTables()
-	if err != nil {
-		return err
-	}
-	ranges := [][2][]byte{}
-	for i := len(levels) - 1; i > 0 && len(ranges) == 0; i-- {
-		for _, t := range levels[i] {
-			ranges = append(ranges, [2][]byte{t.Smallest.UserKey, append(t.Largest.UserKey[:len(t.Largest.UserKey):len(t.Largest.UserKey)], 0)})
-		}
-	}
-	if len(ranges) < 2 {
-		ranges = [][2][]byte{{{familyEntry}, {familyExpiry + 1}}}
-	}
-	for _, r := range ranges {
-		began := s.elapsed()
-		if err := d.db.Compact(s.ctx, r[0], r[1], false); err != nil {
-			return err
-		}
-		s.awaitDeletions(d)
-		if s.room.check(d.number); s.room.excess() == 0 {
-			return nil
-		}
-		if s.room.full() == "" {
-			s.rest(evictRest * (s.elapsed() - began))
-		}
-	}
-	return nil
-}
-
-// awaitDeletions waits until the tables that a compaction replaced are gone, a
-// moment at most: Pebble deletes them later, and what still counted then would
-// have as much evicted again.
-func (s *Store) awaitDeletions(d *directory) {
-	for began := s.elapsed(); s.elapsed()-began < maxRest; {
-		if m := d.db.Metrics(); m.Table.ObsoleteSize+m.Table.ZombieSize == 0 || !s.rest(roomSoon/10) {
-			return
-		}
-	}
 }

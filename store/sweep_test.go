@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,8 +50,12 @@ func TestEntriesGoOnceTheyExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	// More than one step has work to do.
+	var more []*registry.Stored
 	for i := range 5 * sweepStep {
-		if err := tryPut(t, s, expiring(fmt.Sprintf("more-%04d", i), -time.Minute, 10)); err != nil {
+		more = append(more, expiring(fmt.Sprintf("more-%04d", i), -time.Minute, 10))
+	}
+	for part := range slices.Chunk(more, 100) {
+		if err := tryPut(t, s, part...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,12 +11,11 @@ import (
 // The first byte of each value is the version of its family's form. A form
 // that is not known is refused: a newer program wrote it, or nobody did.
 const (
-	storedVersion    = 1
 	listVersion      = 1
 	confirmedVersion = 1
 	positionsVersion = 1
 	recordVersion    = 1
-	epochVersion     = 1
+	epochVersion     = 2 // 1 had no Newest
 	identityVersion  = 1
 	numberVersion    = 1
 )
@@ -101,34 +100,6 @@ func (r *reader) end(what string) error {
 		return fmt.Errorf("%w %s: %w", errUnreadable, what, r.err)
 	}
 	return nil
-}
-
-// A stored entry is its version, when it was used and expires, and the entry
-// in the registry's binary form.
-func appendStored(dst []byte, e *registry.Stored) []byte {
-	dst = append(dst, storedVersion)
-	dst = binary.AppendVarint(dst, e.Used)
-	dst = binary.AppendVarint(dst, e.Expires)
-	return registry.AppendEntry(dst, &e.Entry)
-}
-
-// parseStored reads a stored entry; nothing of it aliases value.
-func parseStored(value []byte) (*registry.Stored, error) {
-	r := read(value, storedVersion)
-	e := &registry.Stored{Used: r.varint(), Expires: r.varint()}
-	if r.err == nil {
-		entry, err := registry.ParseEntry(r.rest)
-		if err != nil {
-			r.err = err
-		} else {
-			e.Entry = *entry
-		}
-		r.rest = nil
-	}
-	if err := r.end("entry"); err != nil {
-		return nil, err
-	}
-	return e, nil
 }
 
 // indexOf returns the index that confirmations of an entry carry: its record's,
@@ -222,15 +193,22 @@ func parseRecord(value []byte) (position uint64, raw []byte, err error) {
 
 func appendEpoch(dst []byte, e *epochState) []byte {
 	dst = append(dst, epochVersion)
-	for _, n := range [...]uint64{e.Start, e.Last, e.Hard, e.Count, e.oldest} {
+	for _, n := range [...]uint64{e.Start, e.Last, e.Hard, e.Count, e.oldest, e.Newest} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	return dst
 }
 
 func parseEpoch(value []byte) (e epochState, err error) {
-	r := read(value, epochVersion)
+	version := byte(epochVersion)
+	if len(value) > 0 && value[0] == 1 {
+		version = 1
+	}
+	r := read(value, version)
 	e.Start, e.Last, e.Hard, e.Count, e.oldest = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	if e.Newest = e.Last; version > 1 { // any may be hard
+		e.Newest = r.uvarint()
+	}
 	return e, r.end("state of an epoch")
 }
 
