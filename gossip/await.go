@@ -2,6 +2,8 @@ package gossip
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
 	"github.com/edgecache/edgecache/registry"
@@ -32,7 +34,6 @@ type waiting struct {
 	id    protocol.RecordID
 	level protocol.Level
 	done  chan protocol.Confirmation
-	left  bool // it does not wait any more
 }
 
 func recordID(inv *registry.Invalidation) protocol.RecordID {
@@ -48,9 +49,9 @@ func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level regi
 	n.hand(happening{wait: w})
 	select {
 	case c := <-w.done:
-		return n.describe(inv, c), nil
+		return n.describe(c), nil
 	case <-ctx.Done():
-		n.hand(happening{run: func() { w.left = true; delete(n.waits, w.token) }})
+		n.hand(happening{left: w})
 	case <-n.ctx.Done():
 	}
 	return n.Confirmation(inv), context.Cause(ctx)
@@ -58,18 +59,30 @@ func (n *Node) Await(ctx context.Context, inv *registry.Invalidation, level regi
 
 // await has the core answer somebody who waits.
 func (n *Node) await(now protocol.Time, w *waiting) {
-	if w.left {
-		return
-	}
 	n.waited++
 	w.token = n.waited
 	n.waits[w.token] = w
 	n.stepAt(now, protocol.Await{Token: w.token, ID: w.id, Level: w.level})
 }
 
+// unawait has the core forget those who do not wait any more.
+func (n *Node) unawait(now protocol.Time, list []*waiting) {
+	var tokens []uint64
+	for _, w := range list {
+		if n.waits[w.token] == w {
+			delete(n.waits, w.token)
+			tokens = append(tokens, w.token)
+		}
+	}
+	if len(tokens) > 0 {
+		n.stepAt(now, protocol.Unawait{Tokens: tokens})
+	}
+}
+
 // awaitAgain has a new core answer those who wait.
 func (n *Node) awaitAgain() {
-	for token, w := range n.waits {
+	for _, token := range slices.Sorted(maps.Keys(n.waits)) {
+		w := n.waits[token]
 		n.step(protocol.Await{Token: token, ID: w.id, Level: w.level})
 	}
 }
@@ -80,9 +93,9 @@ func (n *Node) Confirmation(inv *registry.Invalidation) registry.Confirmation {
 	n.hand(happening{run: func() { out <- n.core.Confirmation(recordID(inv), false) }})
 	select {
 	case c := <-out:
-		return n.describe(inv, c)
+		return n.describe(c)
 	case <-n.ctx.Done():
-		return registry.Confirmation{ID: inv.ID()}
+		return registry.Confirmation{}
 	}
 }
 

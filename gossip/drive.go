@@ -6,12 +6,13 @@ import (
 	"github.com/edgecache/edgecache/gossip/protocol"
 )
 
-// A happening is an event for the core, somebody who waits, or something for
-// the driver to run.
+// A happening is an event for the core, somebody who waits or does not any more,
+// or something for the driver to run.
 type happening struct {
 	event protocol.Event
 	life  uint64 // of the core that it is for; 0: the present one
 	wait  *waiting
+	left  *waiting
 	run   func()
 }
 
@@ -44,13 +45,15 @@ func (n *Node) drive() {
 const mostMerged = 1024
 
 // handle handles h and what waits behind it. Events of one kind become one:
-// then their records share frames and fsyncs. Those who wait come last, lest
-// they keep records apart.
+// then their records share frames and fsyncs. Those who wait, and those who
+// do not any more, come last, lest they keep records apart.
 func (n *Node) handle(h happening) {
 	var last happening
 	for i, more := 0, true; more; i++ {
 		if h.wait != nil {
 			n.asked = append(n.asked, h.wait)
+		} else if h.left != nil {
+			n.parted = append(n.parted, h.left)
 		} else if merged, ok := merge(last, h); ok {
 			last = merged
 		} else {
@@ -70,8 +73,10 @@ func (n *Node) handle(h happening) {
 	for _, w := range n.asked {
 		n.await(now, w)
 	}
+	n.unawait(now, n.parted)
 	clear(n.asked)
-	n.asked = n.asked[:0]
+	clear(n.parted)
+	n.asked, n.parted = n.asked[:0], n.parted[:0]
 }
 
 func (n *Node) run(h happening) {

@@ -43,6 +43,14 @@ func AcceptWithin(d time.Duration) (restore func()) {
 	return func() { acceptWithin = old }
 }
 
+// Waiting returns how many callers wait for records, and how many the core knows.
+func Waiting(n *Node) (callers, core int) {
+	done := make(chan struct{})
+	n.hand(happening{run: func() { callers, core = len(n.waits), n.core.Waiting(); close(done) }})
+	<-done
+	return callers, core
+}
+
 // Ready returns how many peers have a stream that is in use, and how many
 // streams there are.
 func Ready(n *Node) (ready, streams int) {

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"context"
 	"time"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
@@ -29,17 +28,4 @@ func (n *Node) forgetSilent() {
 			n.step(protocol.Forget{Node: v.ID})
 		}
 	}
-}
-
-// Leave ends the membership, so that nobody waits for this node any more. It
-// reports whether that was possible; otherwise the node is still a member.
-func (n *Node) Leave(ctx context.Context) bool {
-	n.post(protocol.Leave{})
-	select {
-	case done := <-n.left:
-		return done
-	case <-ctx.Done():
-	case <-n.ctx.Done():
-	}
-	return false
 }

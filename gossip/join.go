@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,48 +17,88 @@ const seekMost = 4 * time.Second
 type seed struct {
 	address string
 	found   atomic.Pointer[[]string] // the addresses of its host, nil until they were looked up
+
+	// Its seeker alone uses the fields below.
+	looked time.Time     // when they were
+	wait   time.Duration // until it is tried again
 }
 
 // seekAll begins to seek the addresses of gossip.join.
 func (n *Node) seekAll() {
 	for _, address := range n.opts.Join {
-		n.seeds = append(n.seeds, &seed{address: address})
+		n.seeds = append(n.seeds, &seed{address: address, wait: dialEvery})
 	}
 	for _, s := range n.seeds {
 		n.wg.Go(func() { n.seek(s) })
 	}
 }
 
-// seek dials the addresses of a seed for as long as the node lives, with
-// exponential backoff and jitter. Its host is looked up again each time.
+// seek dials the addresses of a seed for as long as the node lives.
 func (n *Node) seek(s *seed) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for wait := dialEvery; ; {
+	for {
 		select {
 		case <-timer.C:
 		case <-n.ctx.Done():
 			return
 		}
+		timer.Reset(n.seekOnce(s))
+	}
+}
+
+// seekOnce dials the addresses of a seed at which nobody is connected, and
+// returns how long to wait then. Its host is looked up again each time, and now
+// and then if nobody is missing.
+func (n *Node) seekOnce(s *seed) (pause time.Duration) {
+	missing, known := n.missing(s)
+	if !known || len(missing) > 0 || time.Since(s.looked) >= seekMost {
 		found := n.resolve(s.address)
 		s.found.Store(&found)
+		s.looked = time.Now()
+		missing, _ = n.missing(s)
+	}
+	if !n.streamless() {
 		var dialing sync.WaitGroup
-		for _, address := range found {
-			if !n.connected(address) && !n.streamless() {
-				dialing.Go(func() { n.dial(n.ctx, address) })
-			}
+		for _, address := range missing {
+			dialing.Go(func() { n.dial(n.ctx, address) })
 		}
 		dialing.Wait()
-		timer.Reset(wait*3/4 + rand.N(wait/2))
-		wait = min(2*wait, seekMost)
 	}
+	pause, s.wait = backoff(s.wait, len(missing) == 0)
+	return pause
+}
+
+// backoff returns how long to wait now, with jitter, and next: exponentially
+// longer for as long as somebody is missing.
+func backoff(wait time.Duration, met bool) (now, next time.Duration) {
+	if met {
+		wait, next = dialEvery, dialEvery
+	} else {
+		next = min(2*wait, seekMost)
+	}
+	return wait*3/4 + rand.N(wait/2), next
+}
+
+// missing returns the addresses of a seed at which nobody is connected; they are
+// known once its host was looked up.
+func (n *Node) missing(s *seed) (list []string, known bool) {
+	found := s.found.Load()
+	if found == nil {
+		return nil, false
+	}
+	for _, address := range *found {
+		if !n.connected(address) {
+			list = append(list, address)
+		}
+	}
+	return list, true
 }
 
 // sought reports whether somebody answers at all addresses of gossip.join.
 func (n *Node) sought() bool {
-	missing := func(address string) bool { return !n.connected(address) }
 	for _, s := range n.seeds {
-		if found := s.found.Load(); found == nil || slices.ContainsFunc(*found, missing) {
+		if missing, known := n.missing(s); !known || len(missing) > 0 {
 			return false
 		}
 	}

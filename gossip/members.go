@@ -33,7 +33,7 @@ func (n *Node) isNamed(id protocol.NodeID) bool {
 
 // describe names those who confirmed. Nothing in its lists may be changed: many
 // invalidations after each other are confirmed by the same members.
-func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) registry.Confirmation {
+func (n *Node) describe(c protocol.Confirmation) registry.Confirmation {
 	n.mu.Lock()
 	d := &n.described
 	if d.Members == 0 || !slices.Equal(d.of.Confirmed, c.Confirmed) || !slices.Equal(d.of.Fenced, c.Fenced) || !slices.Equal(d.of.Pending, c.Pending) {
@@ -42,7 +42,6 @@ func (n *Node) describe(inv *registry.Invalidation, c protocol.Confirmation) reg
 	}
 	out := d.Confirmation
 	n.mu.Unlock()
-	out.ID = inv.ID()
 	return out
 }
 

@@ -35,6 +35,7 @@ type Node struct {
 	unreached unreached
 	owners    atomic.Pointer[[]protocol.NodeID] // see noteOwners
 	left      chan bool
+	seeds     []*seed     // gossip.join
 	isolated  atomic.Bool // it talks to nobody
 	deaf      atomic.Bool // it has no streams
 
@@ -47,6 +48,7 @@ type Node struct {
 	waits   map[uint64]*waiting
 	waited  uint64     // the number of the last of them
 	asked   []*waiting // see handle
+	parted  []*waiting // likewise
 	spread  spread
 	writing bool   // the members are being saved
 	unsaved []byte // what to save next; nil: nothing
@@ -55,12 +57,12 @@ type Node struct {
 	looking  bool                // for them, in the journal
 
 	silent map[protocol.NodeID]time.Time // since when members are, see forgetSilent
-	seeds  []*seed
 
 	mu        sync.Mutex // protects the fields below
 	rotations map[uint64]chan keyringAnswer
 	tokens    uint64
 	byPeer    map[*transport.Stream]link
+	present   presence
 	conns     uint64
 	named     map[protocol.NodeID]string // of members
 	described described
@@ -80,7 +82,7 @@ func New(o Options) (*Node, error) {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	n := &Node{opts: o, log: o.Logger, start: time.Now(), events: make(chan happening, eventsQueued), left: make(chan bool, 1),
 		streams: map[protocol.Conn]*transport.Stream{}, waits: map[uint64]*waiting{}, silent: map[protocol.NodeID]time.Time{},
-		rotations: map[uint64]chan keyringAnswer{}, byPeer: map[*transport.Stream]link{},
+		rotations: map[uint64]chan keyringAnswer{}, byPeer: map[*transport.Stream]link{}, present: newPresence(),
 		hellos: map[protocol.NodeID]protocol.Hello{}, answered: map[string]protocol.NodeID{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n, nil
@@ -218,7 +220,7 @@ func (n *Node) marks() ([]protocol.Mark, error) {
 	n.local.Before(states)
 	var marks []protocol.Mark
 	for _, e := range states {
-		m := protocol.Mark{EpochID: protocol.EpochID{Origin: protocol.NodeID(e.Origin), Epoch: e.Epoch}, Start: max(e.Start, 1), Hard: e.Hard}
+		m := protocol.Mark{EpochID: protocol.EpochID{Origin: protocol.NodeID(e.Origin), Epoch: e.Epoch}, Start: max(e.Start, 1), Hard: e.Hard, Newest: e.Newest}
 		m.Logged.Add(1, m.Start-1)
 		switch {
 		case e.Last < m.Start:

@@ -20,6 +20,28 @@ type link struct {
 	hello protocol.Hello // of the peer
 }
 
+// A presence counts the streams there are, by the node at the other end and by
+// the address it says it has.
+type presence struct {
+	nodes     map[protocol.NodeID]int
+	addresses map[string]int
+}
+
+func newPresence() presence {
+	return presence{nodes: map[protocol.NodeID]int{}, addresses: map[string]int{}}
+}
+
+func (p *presence) add(of protocol.Hello, by int) {
+	count(p.nodes, of.Node, by)
+	count(p.addresses, of.Address, by)
+}
+
+func count[K comparable](counts map[K]int, of K, by int) {
+	if counts[of] += by; counts[of] == 0 {
+		delete(counts, of)
+	}
+}
+
 // opened numbers a stream and hands it to the core.
 func (n *Node) opened(s *transport.Stream) {
 	hello, err := protocol.ParseHello(s.Hello())
@@ -36,6 +58,7 @@ func (n *Node) opened(s *transport.Stream) {
 	n.conns++
 	conn := protocol.Conn(n.conns)
 	n.byPeer[s] = link{conn, hello}
+	n.present.add(hello, 1)
 	n.hellos[hello.Node] = hello
 	if address := s.Address(); address != "" {
 		n.answered[address] = hello.Node
@@ -87,6 +110,9 @@ func (n *Node) overflowed(s *transport.Stream) {
 func (n *Node) streamClosed(s *transport.Stream, err error) {
 	n.mu.Lock()
 	l, ok := n.byPeer[s]
+	if ok {
+		n.present.add(l.hello, -1)
+	}
 	delete(n.byPeer, s)
 	if _, named := n.named[l.hello.Node]; !named {
 		delete(n.hellos, l.hello.Node)
@@ -211,24 +237,16 @@ func (n *Node) known() []string {
 	return list
 }
 
-// connected reports whether whoever answered at an address last is this node,
-// or connected.
+// connected reports whether somebody is connected who says to have an address,
+// or whoever answered there last; that may be this node.
 func (n *Node) connected(address string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	id, ok := n.answered[address]
-	if !ok {
-		return false
-	}
-	if id == protocol.NodeID(n.opts.Log.Node()) {
+	if n.present.addresses[address] > 0 {
 		return true
 	}
-	for _, l := range n.byPeer {
-		if l.hello.Node == id {
-			return true
-		}
-	}
-	return false
+	id, ok := n.answered[address]
+	return ok && (n.present.nodes[id] > 0 || id == protocol.NodeID(n.opts.Log.Node()))
 }
 
 // peers returns what the peers of all streams said of themselves.
@@ -256,21 +274,33 @@ func (n *Node) streamsTo(nodes map[protocol.NodeID]string) map[protocol.NodeID]*
 }
 
 // Isolate has the node talk to no peer until it is called with false, as if
-// its network were cut.
+// its network were cut. It returns when no stream is left, which may take a
+// second.
 func (n *Node) Isolate(cut bool) {
 	n.isolated.Store(cut)
-	if cut {
-		n.closeStreams()
+	if !cut {
+		return
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n.closeStreams() > 0 {
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
 	}
 }
 
 // streamless reports whether the node is to have no streams.
 func (n *Node) streamless() bool { return n.isolated.Load() || n.deaf.Load() }
 
-func (n *Node) closeStreams() {
+// closeStreams has all streams end, and returns how many there were.
+func (n *Node) closeStreams() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for s := range n.byPeer {
 		s.Close()
 	}
+	return len(n.byPeer)
 }

@@ -1,12 +1,20 @@
 package protocol
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A wait is for a record.
 type wait struct {
 	token  uint64
 	id     RecordID
 	level  Level
 	quorum Time // when a majority had confirmed it; 0: not yet
+	left   bool // by whoever waited
 }
+
+func byToken(w wait, token uint64) int { return cmp.Compare(w.token, token) }
 
 // Confirmation says who has confirmed a record so far. fenced says that those
 // who have not cannot be synced without it.
@@ -39,9 +47,33 @@ func (c *Core) confirmed(id NodeID, of RecordID) bool {
 func (c *Core) await(w wait) {
 	c.recount()
 	if !c.satisfied(&w) {
-		c.waits = append(c.waits, w)
+		i, _ := slices.BinarySearchFunc(c.waits, w.token, byToken)
+		c.waits = slices.Insert(c.waits, i, w)
+		c.timed = c.timed || c.mayTime(&w)
 	}
 }
+
+// unawait drops the waits that some tokens stand for, once they are half of all:
+// thousands may be given up one after the other.
+func (c *Core) unawait(tokens []uint64) {
+	for _, token := range tokens {
+		if i, ok := slices.BinarySearchFunc(c.waits, token, byToken); ok && !c.waits[i].left {
+			c.waits[i].left = true
+			c.left++
+		}
+	}
+	if 2*c.left >= len(c.waits) {
+		c.waits = slices.DeleteFunc(c.waits, func(w wait) bool { return w.left })
+		c.left = 0
+	}
+}
+
+// Waiting returns how many wait for records.
+func (c *Core) Waiting() int { return len(c.waits) - c.left }
+
+// mayTime reports whether a wait may be answered though the tally has not risen:
+// a fence is due, or the record is of a life that the tally does not count.
+func (c *Core) mayTime(w *wait) bool { return w.quorum > 0 || w.id.EpochID != c.own.EpochID }
 
 // confirm answers those who wait.
 func (c *Core) confirm() {
@@ -51,14 +83,15 @@ func (c *Core) confirm() {
 	if !c.recheck {
 		return
 	}
-	c.recheck = false
-	left := c.waits[:0]
+	c.recheck, c.timed, c.left = false, false, 0
+	waits := c.waits[:0]
 	for _, w := range c.waits {
-		if !c.satisfied(&w) {
-			left = append(left, w)
+		if !w.left && !c.satisfied(&w) {
+			waits = append(waits, w)
+			c.timed = c.timed || c.mayTime(&w)
 		}
 	}
-	c.waits = left
+	c.waits = waits
 }
 
 // satisfied answers a wait if that is possible. A record of this life counts as

@@ -75,7 +75,9 @@ type Core struct {
 	reckon   bool // it may end earlier than that
 	reach    reach
 
-	waits       []wait
+	waits       []wait // by token
+	left        int    // of them are waited for by nobody
+	timed       bool   // one may be answered though the tally has not risen
 	tally       tally
 	sent        []mark // see noteSent
 	recheck     bool   // who waits may be answered
@@ -94,7 +96,7 @@ func New(now Time, config Config) *Core {
 		reach: reach{pursuing: map[*known]bool{}}}
 	for _, m := range config.Marks {
 		e := c.epoch(m.EpochID)
-		e.start, e.hard = m.Start, m.Hard
+		e.start, e.hard, e.newest = m.Start, m.Hard, m.Newest
 		e.logged, e.have = m.Logged.Clone(), m.Logged.Clone()
 		e.know(m.Logged.Max(), now)
 		c.look(e)
@@ -150,6 +152,8 @@ func (c *Core) Step(now Time, e Event) []Effect {
 		}
 	case Await:
 		c.await(wait{token: e.Token, id: e.ID, level: e.Level})
+	case Unawait:
+		c.unawait(e.Tokens)
 	case Searched:
 		c.searched = e.All
 	case Show:
@@ -174,7 +178,7 @@ func (c *Core) tick() {
 	}
 	c.fillHoles()
 	c.truncate()
-	c.recheck = c.recheck || len(c.waits) > 0
+	c.recheck = c.recheck || c.timed
 }
 
 // walk does what is due of each stream.

@@ -139,6 +139,45 @@ func TestNewerMajorVersionIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatIsRaisedAnywayIsNotAskedFor(t *testing.T) {
+	old := protocol.EpochID{Origin: 9, Epoch: 9}
+	members := []protocol.Member{{ID: 1, Entry: 1, In: true}, {ID: 2, Entry: 1, In: true}}
+	for _, test := range []struct {
+		name         string
+		hard, newest uint64
+		want         protocol.Raise
+	}{
+		{"nothing is hard that is missed", 2, 2, protocol.Raise{Mode: protocol.ModeVerify, Adopt: []protocol.Adoption{{EpochID: old, Upto: 90, Hard: 2}}}},
+		{"some is that is kept", 2, 50, protocol.Raise{Mode: protocol.ModeVerify, Adopt: []protocol.Adoption{{EpochID: old, Upto: 10, Hard: 2}}}},
+		{"some is that is gone", 5, 50, protocol.Raise{Mode: protocol.ModeHard, Adopt: []protocol.Adoption{{EpochID: old, Upto: 90, Hard: 50}}}},
+		{"a later one may be", 5, 95, protocol.Raise{Mode: protocol.ModeHard, Adopt: []protocol.Adoption{{EpochID: old, Upto: 90, Hard: 90}}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCluster(t)
+			a := c.start(1, protocol.Config{Members: members, Marks: []protocol.Mark{
+				{EpochID: old, Start: 11, Hard: test.hard, Newest: test.newest, Logged: protocol.Ranges{{From: 1, To: 90}, {From: 95, To: 95}}}}})
+			b := c.start(2, protocol.Config{Members: members, Marks: []protocol.Mark{
+				{EpochID: old, Start: 1, Logged: protocol.Ranges{{From: 1, To: 3}}}}})
+			c.connect(a, b)
+			c.run(1500 * millisecond)
+			if got, _ := last[protocol.Raise](b); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("raised %+v, want %+v", got, test.want)
+			}
+			c.run(500 * millisecond)
+			asked := uint64(0)
+			for _, e := range b.effects {
+				s, _ := e.(protocol.Send)
+				if p, ok := s.Frame.(protocol.Pull); ok && (asked == 0 || p.From < asked) {
+					asked = p.From
+				}
+			}
+			if want := test.want.Adopt[0].Upto + 1; asked != 0 && asked < want || asked == 0 && want <= 90 {
+				t.Errorf("asked from %d on, want %d at the earliest", asked, want)
+			}
+		})
+	}
+}
+
 func TestEverythingIsRaisedForWhatIsGone(t *testing.T) {
 	c := newCluster(t)
 	old := protocol.EpochID{Origin: 9, Epoch: 9}

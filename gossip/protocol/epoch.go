@@ -9,6 +9,7 @@ import (
 type epoch struct {
 	EpochID
 	start, hard uint64 // of this node's journal, as in Mark
+	newest      uint64 // of have, as in Mark
 	logged      Ranges // on disk here, or everything was raised in their place
 	have        Ranges // logged, or applied
 	excused     Ranges // nobody shows them: everything was raised for them
@@ -60,6 +61,14 @@ func (e *epoch) know(seq uint64, now Time) {
 		return
 	}
 	e.marks = append(e.marks, mark{seq, now})
+}
+
+// add notes that the node has a record.
+func (e *epoch) add(r Record) {
+	e.have.Add(r.ID.Seq, r.ID.Seq)
+	if r.ID.Seq > e.newest && r.mayBeHard() {
+		e.newest = r.ID.Seq
+	}
 }
 
 // found notes that somebody has logged records, perhaps such as were given up.
@@ -149,7 +158,7 @@ func (c *Core) changes() uint64 {
 // changes: peers are shown the same.
 func (e *epoch) mark() Mark {
 	if e.shown == nil {
-		e.shown = &Mark{EpochID: e.EpochID, Start: e.start, Hard: e.hard, Logged: e.logged.Clone()}
+		e.shown = &Mark{EpochID: e.EpochID, Start: e.start, Hard: e.hard, Logged: e.logged.Clone(), Newest: min(e.newest, e.logged.Max())}
 	}
 	return *e.shown
 }
@@ -193,7 +202,7 @@ func (c *Core) take(records []Record) (fresh []Record) {
 		e := c.epoch(r.ID.EpochID)
 		e.know(r.ID.Seq, c.now)
 		if !e.have.Contains(r.ID.Seq) {
-			e.have.Add(r.ID.Seq, r.ID.Seq)
+			e.add(r)
 			c.found(e, Ranges{{r.ID.Seq, r.ID.Seq}})
 			fresh = append(fresh, r)
 		}
@@ -234,7 +243,7 @@ func (c *Core) issue(e Issued) {
 		}
 		c.issued = max(c.issued, r.ID.Seq)
 		c.own.know(r.ID.Seq, c.now)
-		c.own.have.Add(r.ID.Seq, r.ID.Seq)
+		c.own.add(r)
 		if e.Durable {
 			c.own.logged.Add(r.ID.Seq, r.ID.Seq)
 		}
@@ -258,7 +267,9 @@ func (c *Core) log(ids []RecordID) {
 		e := c.epoch(id.EpochID)
 		e.logged.Add(id.Seq, id.Seq)
 		if e == c.own { // it was issued when it was not yet known to be on disk
-			c.issued = max(c.issued, id.Seq)
+			if c.issued < id.Seq {
+				c.issued, e.newest = id.Seq, max(e.newest, id.Seq) // what it says is not known
+			}
 			e.know(id.Seq, c.now)
 			e.have.Add(id.Seq, id.Seq)
 			c.look(e)

@@ -70,6 +70,10 @@ type (
 		Level Level
 	}
 
+	// Unawait says that nobody waits any more for what was to be answered under
+	// some tokens.
+	Unawait struct{ Tokens []uint64 }
+
 	// Searched says whether all who could know of a cluster are connected:
 	// whoever answers at an address to ask.
 	Searched struct{ All bool }
@@ -96,6 +100,7 @@ func (Logged) event()       {}
 func (Raised) event()       {}
 func (Truncated) event()    {}
 func (Await) event()        {}
+func (Unawait) event()      {}
 func (Searched) event()     {}
 func (Show) event()         {}
 func (Forget) event()       {}

@@ -4,7 +4,7 @@ package protocol
 // other; what a newer minor one adds, an older one skips.
 const (
 	Major = 1
-	Minor = 1
+	Minor = 2
 )
 
 // A Hello is what the two ends of a stream tell each other first.
@@ -33,7 +33,7 @@ type State struct {
 	Echo    uint64 // the newest beacon received from the receiver
 	Full    bool   // the first on this stream: Marks are all there are
 	Entered bool   // the sender counts itself among the members
-	Marks   []Mark // all that changed since the last state on this stream
+	Marks   []Mark // all that changed since the last state on this stream; Newest since minor version 2
 	Members []Member
 }
 

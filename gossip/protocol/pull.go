@@ -85,7 +85,7 @@ func (c *Core) pulled(p *peer, f Pulled) {
 	e := c.epoch(f.EpochID)
 	k := p.node
 	if m := k.shown[f.EpochID]; f.Start > m.Start {
-		m.EpochID, m.Start, m.Hard = f.EpochID, f.Start, max(m.Hard, f.Hard)
+		m.EpochID, m.Start, m.Hard, m.Newest = f.EpochID, f.Start, max(m.Hard, f.Hard), max(m.Newest, f.Hard)
 		m.Logged = m.Logged.Clone()
 		m.Logged.Add(1, f.Start-1)
 		c.noteShown(k, m)
@@ -105,10 +105,13 @@ func (c *Core) pulled(p *peer, f Pulled) {
 	}
 }
 
-// truncatedAbove returns up to which sequence of a hole's range those who are
-// heard have truncated all, 0 if none has, the greatest of it that may be hard,
-// and whether anybody is heard.
+// truncatedAbove returns up to which sequence of a hole everything is to be
+// raised in place of its records, 0 if nobody who is heard has truncated the
+// first, the greatest of them that may be hard, and whether anybody is heard.
+// These are the records that all truncated, and those that one has still if to
+// ask for them would bring nothing: none may be hard, or hard it is anyway.
 func (c *Core) truncatedAbove(e *epoch, hole Range) (upto, hard uint64, heard bool) {
+	var end, newest uint64
 	for _, p := range c.order {
 		if !p.accepted || !p.complete {
 			continue
@@ -122,8 +125,14 @@ func (c *Core) truncatedAbove(e *epoch, hole Range) (upto, hard uint64, heard bo
 		if last := min(m.Start-1, hole.To); upto == 0 || last < upto {
 			upto = last
 		}
+		if has := m.Logged.Upto(); has > end {
+			end, newest = has, m.Newest
+		}
 	}
-	return upto, min(hard, upto), heard
+	if hard, end = min(hard, upto), min(end, hole.To); end > upto && (newest < hole.From || hard >= hole.From) {
+		upto, hard = end, max(hard, min(newest, end))
+	}
+	return upto, hard, heard
 }
 
 // raise raises everything in place of records.
@@ -143,7 +152,7 @@ func (c *Core) adopted(list []Adoption) {
 	for _, a := range list {
 		e := c.epoch(a.EpochID)
 		e.logged.Add(1, a.Upto)
-		e.start, e.hard = max(e.start, a.Upto+1), max(e.hard, a.Hard)
+		e.start, e.hard, e.newest = max(e.start, a.Upto+1), max(e.hard, a.Hard), max(e.newest, a.Hard)
 		c.changed(e)
 	}
 	c.admitAll()

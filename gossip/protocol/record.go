@@ -66,6 +66,7 @@ type Mark struct {
 	Start  uint64 // records below were truncated, or everything was raised in their place
 	Hard   uint64 // the greatest sequence below Start of a hard invalidation; 0: none known
 	Logged Ranges // with all below Start
+	Newest uint64 // the greatest sequence of Logged that may be hard; 0: none
 }
 
 // A Mode says how everything is raised in place of records that are gone.

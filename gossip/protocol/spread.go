@@ -17,7 +17,7 @@ func (c *Core) spread(records []Record) {
 
 // forward sends on what came by a stream and is new.
 func (c *Core) forward(fresh []Record, from *peer) {
-	if len(fresh) == 0 || len(c.conns) <= directPeers {
+	if len(fresh) == 0 || len(c.streams) <= directPeers {
 		return
 	}
 	c.sendRecords(fresh, from)

@@ -32,6 +32,18 @@ func receivers(effects []protocol.Effect, id protocol.RecordID) map[protocol.Con
 	return to
 }
 
+// A second stream of a peer, which is not in use, is no reason to send records on.
+func TestPeersAreCountedOnce(t *testing.T) {
+	theirs := protocol.Record{ID: protocol.RecordID{EpochID: protocol.EpochID{Origin: 2, Epoch: 5}, Seq: 1}, Raw: []byte("r")}
+	core := crowded(64)
+	restarted := protocol.Hello{Major: protocol.Major, Minor: protocol.Minor, Node: 3, Epoch: 6, Name: "edge-3", Address: "edge-3:7402"}
+	core.Step(second, protocol.Connected{Conn: 65, Peer: restarted})
+	to := receivers(core.Step(second, protocol.Received{Conn: 1, Frame: protocol.Records{Records: []protocol.Record{theirs}}}), theirs.ID)
+	if len(to) != 0 {
+		t.Errorf("of 64 peers %d get another's record", len(to))
+	}
+}
+
 func TestAboveSixtyFourPeersRecordsAreSentOn(t *testing.T) {
 	own := protocol.Record{ID: protocol.RecordID{EpochID: protocol.EpochID{Origin: 1, Epoch: 5}, Seq: 1}, Raw: []byte("r")}
 	theirs := protocol.Record{ID: protocol.RecordID{EpochID: protocol.EpochID{Origin: 2, Epoch: 5}, Seq: 1}, Raw: []byte("r")}

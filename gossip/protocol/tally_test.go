@@ -7,40 +7,98 @@ import (
 	"github.com/edgecache/edgecache/gossip/protocol"
 )
 
-// Whatever peers confirm in which order, each record is answered when the last
-// that it takes has.
+// A voter is a node that is or was a member.
+type voter struct {
+	member protocol.Member
+	upto   uint64 // the last record that it confirmed, with all before
+}
+
+// voters are the core of a crowd, its peers, and members without a stream, by id.
+type voters []voter
+
+func votersOf(peers int) (list voters) {
+	for i := range peers + 1 {
+		list = append(list, voter{member: protocol.Member{ID: protocol.NodeID(i + 1), Entry: 1, In: true}})
+	}
+	return list
+}
+
+// enough reports whether enough have confirmed a record.
+func (list voters) enough(seq uint64, level protocol.Level) bool {
+	members, have, lack := 0, 0, 0
+	for _, v := range list {
+		switch {
+		case v.member.Out:
+			continue
+		case v.upto < seq:
+			lack++
+		case v.member.In:
+			have++
+		}
+		members++
+	}
+	return have > members/2 && (level == protocol.LevelQuorum || lack == 0)
+}
+
+// confirm has a peer confirm more of the records up to one, and perhaps say that
+// it has entered. It returns what it shows.
+func (list voters) confirm(peer int, last uint64, rng *rand.Rand) protocol.State {
+	v := &list[peer]
+	v.upto += rng.Uint64N(last - v.upto + 1)
+	v.member.In = v.member.In || rng.IntN(2) == 0
+	mark := protocol.Mark{EpochID: record(5, 1).EpochID, Start: 1}
+	mark.Logged.Add(1, v.upto)
+	return protocol.State{Entered: v.member.In, Marks: []protocol.Mark{mark}}
+}
+
+// change has a member go or come: a peer, or one without a stream, who may still
+// be entering. It returns what the first peer shows of that.
+func (list *voters) change(peers int, rng *rand.Rand) protocol.State {
+	i := 1 + rng.IntN(peers+2)
+	for len(*list) <= i {
+		*list = append(*list, voter{member: protocol.Member{ID: protocol.NodeID(len(*list) + 1), Out: true}})
+	}
+	m := &(*list)[i].member
+	if m.Out = !m.Out; !m.Out {
+		m.Entry, m.In = m.Entry+1, i == 1 || rng.IntN(2) == 0
+	}
+	return protocol.State{Entered: true, Members: []protocol.Member{*m}}
+}
+
+// Whatever peers confirm in which order, and whoever comes or goes, each record is
+// answered when the last that it takes has confirmed it.
 func TestEachRecordIsAnsweredWhenEnoughConfirmed(t *testing.T) {
-	for seed := range uint64(200) {
+	const records = 10
+	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		c := newCrowd(1 + rng.IntN(8))
-		own := protocol.EpochID{Origin: 1, Epoch: 5}
-		upto := make([]uint64, len(c.asked)) // what each peer has confirmed
+		peers := 1 + rng.IntN(6)
+		c, list := newCrowd(peers), votersOf(peers)
+		self := &list[0].upto
+		want := map[uint64]bool{}
 		reached := map[uint64]bool{}
-		for issued := uint64(0); issued < 20; {
-			event := protocol.Event(protocol.Await{Token: issued, ID: protocol.RecordID{EpochID: own, Seq: issued/2 + 1}, Level: protocol.Level(issued%2) + protocol.LevelQuorum})
-			switch peer := rng.IntN(2 * len(upto)); {
-			case peer >= len(upto):
-				if issued%2 == 0 {
-					c.note(protocol.Issued{Records: []protocol.Record{{ID: protocol.RecordID{EpochID: own, Seq: issued/2 + 1}}}, Durable: true}, reached)
+		for *self < records {
+			switch peer := 1 + rng.IntN(2*peers+2); {
+			case peer <= peers:
+				c.note(protocol.Received{Conn: protocol.Conn(peer), Frame: list.confirm(peer, *self, rng)}, reached)
+			case peer <= 2*peers:
+				*self++
+				id := record(5, *self)
+				c.note(protocol.Issued{Records: []protocol.Record{{ID: id}}, Durable: true}, reached)
+				for _, level := range []protocol.Level{protocol.LevelQuorum, protocol.LevelAll} {
+					c.note(protocol.Await{Token: 2**self + uint64(level), ID: id, Level: level}, reached)
 				}
-				issued++
 			default:
-				upto[peer] += rng.Uint64N((issued+1)/2 - upto[peer] + 1)
-				mark := protocol.Mark{EpochID: own, Start: 1}
-				mark.Logged.Add(1, upto[peer])
-				event = protocol.Received{Conn: protocol.Conn(peer + 1), Frame: protocol.State{Entered: true, Marks: []protocol.Mark{mark}}}
+				state := list.change(peers, rng)
+				self = &list[0].upto
+				c.note(protocol.Received{Conn: 1, Frame: state}, reached)
 			}
-			c.note(event, reached)
-			for token := range issued {
-				have := 1
-				for _, u := range upto {
-					if u > token/2 {
-						have++
+			for seq := uint64(1); seq <= *self; seq++ {
+				for _, level := range []protocol.Level{protocol.LevelQuorum, protocol.LevelAll} {
+					token := 2*seq + uint64(level)
+					want[token] = want[token] || list.enough(seq, level)
+					if reached[token] != want[token] {
+						t.Fatalf("seed %d: of %+v, record %d, level %d is answered: %t", seed, list, seq, level, reached[token])
 					}
-				}
-				want := have > (len(upto)+1)/2 && (token%2 == 0 || have == len(upto)+1)
-				if reached[token] != want {
-					t.Fatalf("seed %d, %d peers have confirmed %d: record %d, level %d is answered: %t", seed, len(upto), upto, token/2+1, token%2, !want)
 				}
 			}
 		}
@@ -49,9 +107,7 @@ func TestEachRecordIsAnsweredWhenEnoughConfirmed(t *testing.T) {
 
 // note has the core take an event, and notes who is answered.
 func (c *crowd) note(e protocol.Event, reached map[uint64]bool) {
-	for _, e := range c.core.Step(c.now, e) {
-		if r, ok := e.(protocol.Reached); ok {
-			reached[r.Token] = true
-		}
+	for _, r := range c.reached(e) {
+		reached[r.Token] = true
 	}
 }

@@ -13,7 +13,8 @@ import (
 //	          from minor 1 on: gossip, zone, version
 //	frame   = kind (1 byte), then one of
 //	records = list of records
-//	state   = bits (1 full, 2 entered), beacon, echo, list of marks, list of members
+//	state   = bits (1 full, 2 entered, 4 newest), beacon, echo, list of marks, list of
+//	          members; with bit 4, from minor 2 on: newest of each mark
 //	pull    = origin, epoch, range
 //	pulled  = origin, epoch, range, start, hard, list of records
 //	refused = reason (1 byte)
@@ -37,6 +38,7 @@ const (
 const (
 	bitFull = 1 << iota
 	bitEntered
+	bitNewest
 )
 
 // The least bytes of an element, by which announced counts are checked.
@@ -133,7 +135,7 @@ func ParseFrame(data []byte) (Frame, error) {
 }
 
 func appendState(dst []byte, s State) []byte {
-	dst = append(dst, bit(bitFull, s.Full)|bit(bitEntered, s.Entered))
+	dst = append(dst, bit(bitFull, s.Full)|bit(bitEntered, s.Entered)|bitNewest)
 	dst = binary.AppendUvarint(dst, s.Beacon)
 	dst = binary.AppendUvarint(dst, s.Echo)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Marks)))
@@ -143,7 +145,11 @@ func appendState(dst []byte, s State) []byte {
 		dst = binary.AppendUvarint(dst, m.Hard)
 		dst = appendRanges(dst, m.Logged)
 	}
-	return appendMembers(dst, s.Members)
+	dst = appendMembers(dst, s.Members)
+	for _, m := range s.Marks {
+		dst = binary.AppendUvarint(dst, m.Newest)
+	}
+	return dst
 }
 
 func (d *decoder) state() State {
@@ -153,9 +159,16 @@ func (d *decoder) state() State {
 		s.Marks = make([]Mark, n)
 	}
 	for i := range s.Marks {
-		s.Marks[i] = Mark{d.epochID(), d.seq("start", 1), d.seq("hard", 0), d.ranges()}
+		s.Marks[i] = Mark{EpochID: d.epochID(), Start: d.seq("start", 1), Hard: d.seq("hard", 0), Logged: d.ranges()}
 	}
 	s.Members = d.members()
+	for i := range s.Marks {
+		if m := &s.Marks[i]; bits&bitNewest != 0 {
+			m.Newest = d.seq("newest", 0)
+		} else {
+			m.Newest = m.Logged.Max() // any may be hard
+		}
+	}
 	return s
 }
 

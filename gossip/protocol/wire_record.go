@@ -20,6 +20,8 @@ const (
 	recordVersion  = 1
 	membersVersion = 1
 
+	// Of modes, the protocol needs to know which are not hard; registry has them.
+	modeSoft    = 1
 	modeMembers = 0x20 // in place of an invalidation's mode
 
 	recordHeader = 1 + 3*8 + 1
@@ -58,6 +60,19 @@ func ParseRecord(raw []byte) (Record, error) {
 		return Record{}, d.failed("record " + r.ID.String())
 	}
 	return r, nil
+}
+
+// mayBeHard reports whether a record is a hard invalidation, or one of a mode
+// that is not known here.
+func (r Record) mayBeHard() bool {
+	if r.Change != nil {
+		return false
+	}
+	if len(r.Raw) < recordHeader {
+		return true
+	}
+	mode := r.Raw[recordHeader-1]
+	return mode != modeSoft && mode != byte(ModeVerify)
 }
 
 // AppendMembers appends the binary form of members, to be kept on disk. Their

@@ -57,8 +57,8 @@ func forms() []form {
 		helloForm("hello-minor-1", protocol.Hello{Major: 1, Minor: 1, Node: id.Origin, Epoch: id.Epoch, Name: "edge-1", Address: "10.0.0.1:7946",
 			Gossip: "10.0.0.1:7947", Zone: "eu-1a", Version: "1.2.3"}),
 		frameForm("records", protocol.Records{Records: records}),
-		frameForm("state", protocol.State{Beacon: 300, Echo: 299, Full: true, Entered: true, Members: members, Marks: []protocol.Mark{
-			{EpochID: id.EpochID, Start: 5, Hard: 3, Logged: protocol.Ranges{{From: 1, To: 1000}, {From: 1002, To: 1002}, {From: 5000, To: 6000}}},
+		frameForm("state-minor-2", protocol.State{Beacon: 300, Echo: 299, Full: true, Entered: true, Members: members, Marks: []protocol.Mark{
+			{EpochID: id.EpochID, Start: 5, Hard: 3, Logged: protocol.Ranges{{From: 1, To: 1000}, {From: 1002, To: 1002}, {From: 5000, To: 6000}}, Newest: 900},
 			{EpochID: protocol.EpochID{Origin: 1, Epoch: 2}, Start: 1},
 		}}),
 		frameForm("pull", protocol.Pull{EpochID: id.EpochID, Range: protocol.Range{From: 7, To: 4102}}),
@@ -98,6 +98,18 @@ func TestBinaryFormsAreGolden(t *testing.T) {
 		if got, err := f.parse(want); err != nil || !reflect.DeepEqual(got, f.value) {
 			t.Errorf("%s is read as %+v, %v; want %+v", path, got, err, f.value)
 		}
+	}
+}
+
+func TestAStateOfMinorVersion1MayBeHardToItsEnd(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "state.v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := protocol.ParseFrame(data)
+	s, ok := f.(protocol.State)
+	if err != nil || !ok || len(s.Marks) != 2 || s.Marks[0].Newest != 6000 || s.Marks[1].Newest != 0 {
+		t.Errorf("%+v, %v; want two marks, the newest 6000 and 0", f, err)
 	}
 }
 
@@ -183,7 +195,7 @@ func (g generator) records() (list []protocol.Record) {
 
 func (g generator) marks() (list []protocol.Mark) {
 	for range g.IntN(4) {
-		m := protocol.Mark{EpochID: g.epoch(), Start: g.seq(), Hard: g.number() >> 1}
+		m := protocol.Mark{EpochID: g.epoch(), Start: g.seq(), Hard: g.number() >> 1, Newest: g.number() >> 1}
 		for range g.IntN(6) {
 			r := g.span()
 			m.Logged.Add(r.From, min(r.To, r.From+g.number()>>32))

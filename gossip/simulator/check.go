@@ -55,6 +55,9 @@ func (s *sim) invalidate(n *node, name string, level protocol.Level) {
 		token := s.tokens
 		n.confirms[token] = a
 		n.step(protocol.Await{Token: token, ID: a.id, Level: level})
+		if token%3 == 0 {
+			s.after(protocol.Time(token%5)*protocol.Second, func() { n.giveUp(token) })
+		}
 	})
 	a.id = r.ID
 	s.acks = append(s.acks, a)
@@ -65,9 +68,23 @@ func (s *sim) acknowledged(a *ack) {
 	s.result.Acked[[]string{"local", "quorum", "all"}[a.level]]++
 }
 
+// giveUp has a client give up.
+func (n *node) giveUp(token uint64) {
+	if a := n.confirms[token]; a == nil || a.at != 0 || !n.up || n.paused {
+		return
+	}
+	delete(n.confirms, token)
+	n.gaveUp[token] = true
+	n.step(protocol.Unawait{Tokens: []uint64{token}})
+}
+
 // reached is told who confirmed: all of them must have it on disk.
 func (n *node) reached(e protocol.Reached) {
-	s, a := n.s, n.confirms[e.Token]
+	s := n.s
+	if n.gaveUp[e.Token] {
+		s.violated("%s answers one who gave up, with %v", n.name, e.Confirmed)
+	}
+	a := n.confirms[e.Token]
 	if a == nil || a.at != 0 {
 		return
 	}
@@ -149,6 +166,22 @@ func (s *sim) check(n *node, name string, e entry, began protocol.Time) {
 			s.violated("%s, synced, answers %s of version %d; version %d was acknowledged by %s at %.4f s, level %d",
 				n.name, name, e.version, a.version, a.id, float64(a.at)/1e9, a.level)
 			return
+		}
+	}
+}
+
+// checkRaise checks that everything is raised hard in place of a hard record.
+func (n *node) checkRaise(e protocol.Raise) {
+	if e.Mode == protocol.ModeHard || n.s.Break != BreakNothing {
+		return
+	}
+	for _, a := range e.Adopt {
+		for seq := n.disk.epochOf(a.EpochID).start; seq <= a.Upto; seq++ {
+			id := protocol.RecordID{EpochID: a.EpochID, Seq: seq}
+			if raw := n.s.written[id]; raw != nil && isHard(protocol.Record{ID: id, Raw: raw}) && !n.has(id) {
+				n.s.violated("%s lacks %s, which is hard, and does not raise everything hard", n.name, id)
+				return
+			}
 		}
 	}
 }

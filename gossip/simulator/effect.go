@@ -165,6 +165,7 @@ func (n *node) raise(e protocol.Raise) {
 		n.s.result.Faults["given up"]++
 	}
 	n.s.trace("%s raises everything for %v", n.name, e.Adopt)
+	n.checkRaise(e)
 	n.cache.raiseAll(e.Adopt)
 	for _, a := range n.s.acks { // what is fetched from now on is newer than they
 		n.cache.applied.instead[a.id] = n.cache.position
@@ -174,7 +175,7 @@ func (n *node) raise(e protocol.Raise) {
 		write: func(d *disk) {
 			for _, a := range e.Adopt {
 				k := d.epochOf(a.EpochID)
-				k.drop(a.Upto + 1)
+				k.skip(a.Upto + 1)
 				k.hard = max(k.hard, a.Hard)
 			}
 		},
@@ -227,9 +228,18 @@ func (n *node) has(id protocol.RecordID) bool {
 func (n *node) members() []protocol.NodeID { return stayed(n.known) }
 
 // stayed returns those of members who are not out.
-func stayed(members []protocol.Member) (list []protocol.NodeID) {
+func stayed(members []protocol.Member) []protocol.NodeID {
+	return ids(members, func(m protocol.Member) bool { return !m.Out })
+}
+
+// entered returns those who count in majorities.
+func entered(members []protocol.Member) []protocol.NodeID {
+	return ids(members, func(m protocol.Member) bool { return m.In && !m.Out })
+}
+
+func ids(members []protocol.Member, of func(protocol.Member) bool) (list []protocol.NodeID) {
 	for _, m := range members {
-		if !m.Out {
+		if of(m) {
 			list = append(list, m.ID)
 		}
 	}

@@ -71,13 +71,27 @@ func (s *sim) delay(from, to *node) protocol.Time {
 // send has a frame arrive at the other end, in order.
 func (s *sim) send(a *stream, f protocol.Frame) {
 	b := a.peer
-	f = s.coded(f)
+	f = a.from.written(s.coded(f))
 	arrive := func() {
 		if n := b.from; n.up && n.life == b.life && !b.closed && !a.lost {
 			n.step(protocol.Received{Conn: b.number, Frame: f})
 		}
 	}
 	s.transmit(a, arrive)
+}
+
+// written returns a frame as the node's program writes it: an older one does
+// not tell which records may be hard.
+func (n *node) written(f protocol.Frame) protocol.Frame {
+	state, ok := f.(protocol.State)
+	if !ok || !n.older {
+		return f
+	}
+	state.Marks = slices.Clone(state.Marks)
+	for i := range state.Marks {
+		state.Marks[i].Newest = state.Marks[i].Logged.Max()
+	}
+	return state
 }
 
 // transmit plans an arrival. While the link is cut, it waits: a stream loses

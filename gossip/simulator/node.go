@@ -48,10 +48,13 @@ func (d *disk) marks() []protocol.Mark {
 	var list []protocol.Mark
 	for _, id := range slices.SortedFunc(maps.Keys(d.epochs), compareEpochs) {
 		k := d.epochs[id]
-		m := protocol.Mark{EpochID: id, Start: k.start, Hard: k.hard}
+		m := protocol.Mark{EpochID: id, Start: k.start, Hard: k.hard, Newest: k.hard}
 		m.Logged.Add(1, k.start-1)
 		for _, seq := range slices.Sorted(maps.Keys(k.records)) {
 			m.Logged.Add(seq, seq)
+			if isHard(k.records[seq]) {
+				m.Newest = seq
+			}
 		}
 		list = append(list, m)
 	}
@@ -86,17 +89,35 @@ func (d *disk) put(r protocol.Record, most int) {
 	}
 }
 
-// drop removes the records below a sequence.
+// drop removes the records below a sequence. One that is not there may have
+// been hard.
 func (k *kept) drop(below uint64) {
-	for seq, r := range k.records {
+	if below <= k.start {
+		return
+	}
+	holes := below - k.start
+	for seq := range k.records {
 		if seq < below {
+			holes--
+		}
+	}
+	k.skip(below)
+	if holes > 0 {
+		k.hard = below - 1
+	}
+}
+
+// skip has the records begin at a sequence.
+func (k *kept) skip(to uint64) {
+	for seq, r := range k.records {
+		if seq < to {
 			if isHard(r) {
 				k.hard = max(k.hard, seq)
 			}
 			delete(k.records, seq)
 		}
 	}
-	k.start = max(k.start, below)
+	k.start = max(k.start, to)
 }
 
 // A node is a process, or the place where one was.
@@ -129,6 +150,7 @@ type node struct {
 	synced     protocol.Time
 	known      []protocol.Member
 	confirms   map[uint64]*ack // by token
+	gaveUp     map[uint64]bool // likewise
 	cache      cache
 }
 
@@ -173,7 +195,7 @@ func (s *sim) boot(n *node) {
 			n.seq = max(n.seq, seq)
 		}
 	}
-	n.pending, n.confirms = nil, map[uint64]*ack{}
+	n.pending, n.confirms, n.gaveUp = nil, map[uint64]*ack{}, map[uint64]bool{}
 	n.cache = newCache()
 	n.cache.applied.start(n.disk)
 	n.begin()

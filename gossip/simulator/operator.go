@@ -59,7 +59,7 @@ func (s *sim) restore(n *node, length protocol.Time) bool {
 	}
 	backup := n.disk.clone()
 	s.after(length, func() {
-		same := slices.Equal(stayed(backup.members), stayed(n.disk.members))
+		same := slices.Equal(stayed(backup.members), stayed(n.disk.members)) && slices.Equal(entered(backup.members), entered(n.disk.members))
 		if n.gone || n.dead || n.disk.id != backup.id || s.calm || !same || !s.spare(n) {
 			return
 		}

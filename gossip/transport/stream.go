@@ -67,9 +67,10 @@ func (s *Stream) Address() string { return s.address }
 // RemoteAddr returns the peer's address on this connection.
 func (s *Stream) RemoteAddr() net.Addr { return s.remote }
 
-// Send queues a frame, which then belongs to the stream. It never blocks; false
-// says that the frame was dropped: the queue is full or was and has not drained
-// yet, the stream is closed, or the frame is longer than MaxFrame.
+// Send queues a frame, which must not be changed any more: other streams may send
+// the same. It never blocks; false says that the frame was dropped: the queue is
+// full or was and has not drained yet, the stream is closed, or the frame is
+// longer than MaxFrame.
 func (s *Stream) Send(frame []byte) bool {
 	if len(frame) > MaxFrame {
 		s.long.Do(func() {
