@@ -34,6 +34,7 @@ type Cache struct {
 	subs  *subscriptions
 	times timekeeper
 	stats counters
+	self  []string // this node's name, for confirmations; nobody changes it
 
 	ups     atomic.Pointer[upstreams]
 	journal Journal
@@ -75,7 +76,7 @@ func New(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("memory tier: %w", err)
 	}
 	c := &Cache{opts: o, clock: o.Clock, mem: mem, journal: o.Journal, flights: map[registry.Key]*flight{},
-		history: newHistory(), told: make(chan struct{}, 1)}
+		self: []string{o.Node}, history: newHistory(), told: make(chan struct{}, 1)}
 	c.times.init()
 	if c.journal == nil {
 		c.journal = newMemoryJournal()

@@ -40,6 +40,44 @@ func (c *Cache) tell(key registry.Key, position uint64, seen registry.Revision) 
 	}
 }
 
+// changedLocked takes a position for a change that a watch saw and voids the
+// fetches under way: they may have read the old content. It returns the
+// position at which the watch read the new one: what was invalidated after
+// began still covers it.
+func (c *Cache) changedLocked(key registry.Key, tags []string, seen registry.Revision, began uint64) uint64 {
+	covered := c.gens.judge(key, tags, began) > registry.ModeNone
+	position := c.gens.next()
+	c.gens.raiseKey(key, registry.ModeSoft, position)
+	c.voidLocked(key)
+	c.tell(key, position, seen)
+	if covered {
+		return began
+	}
+	return position
+}
+
+// mostListed bounds the names that are told of as a watch begins: the entries of
+// the others live on their TTL.
+const mostListed = 16384
+
+// tellsOf reports whether what a watch says of a name, which is no change to
+// what is held here, may be one to another node, or to what this one has on
+// disk: nothing is held, or a fetch found it before the watch did, or the watch
+// begins and cannot know what came before. The order lock is held.
+func (c *Cache) tellsOf(w *watch, held *entry) bool {
+	if w == nil || c.opts.Cluster == nil && (c.disk == nil || held != nil) {
+		return false
+	}
+	if w.synced.Load() > 0 && held == nil {
+		return true
+	}
+	if w.synced.Load() == 0 && c.opts.Cluster != nil && w.told < mostListed {
+		w.told++
+		return true
+	}
+	return held != nil && held.flags.And(^uint32(untold))&untold != 0
+}
+
 // gatherChanges makes of what waits one change of each registry, as of the first
 // of them. The order lock is held.
 func (c *Cache) gatherChanges() {

@@ -149,12 +149,21 @@ func (c *Cache) askOwner(ctx context.Context, f *flight, h holding) (r reply, be
 	if h.known && h.invalidated == registry.ModeNone {
 		a.Younger = h.age / 2
 	}
-	r, began, ok = c.askPeers(ctx, f.up, a)
-	if ok && c.covered(f.key, &r, began) {
-		return r, 0, false // the owner lacks an invalidation yet: the registry knows
+	for range ownerTries {
+		position := c.position()
+		r, began, ok = c.askPeers(ctx, f.up, a)
+		if !ok || !c.covered(f.key, &r, began) {
+			return r, began, ok
+		}
+		if c.position() == position {
+			break // the owner lacks an invalidation yet: the registry knows
+		}
 	}
-	return r, began, ok
+	return r, 0, false
 }
+
+// ownerTries is how often the owner of a key is asked while invalidations come.
+const ownerTries = 3
 
 // covered reports whether a copy is not fresh by what was applied here.
 func (c *Cache) covered(key registry.Key, r *reply, began uint64) bool {

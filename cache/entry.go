@@ -11,14 +11,14 @@ import (
 // failure to find out. What a fetch changes is never changed in place: a
 // confirmation makes a new entry. Times are cache time, see Cache.now.
 type entry struct {
-	key        registry.Key
-	rec        *registry.Record // sealed; nil: absent, or failed
-	index      uint64           // when the answer last changed
-	began      uint64           // position before its fetch was sent
-	size       uint32           // bytes charged in memory
-	mark       atomic.Uint32    // strictest registry.Mode of what covers it
-	refreshing atomic.Bool      // a refresh ahead was started
-	saved      atomic.Uint32    // the store's directory that has rec; 0: none
+	key   registry.Key
+	rec   *registry.Record // sealed; nil: absent, or failed
+	index uint64           // when the answer last changed
+	began uint64           // position before its fetch was sent
+	size  uint32           // bytes charged in memory
+	mark  atomic.Uint32    // strictest registry.Mode of what covers it
+	flags atomic.Uint32    // refreshBegun, untold
+	saved atomic.Uint32    // the store's directory that has rec; 0: none
 
 	windows
 	confirmed time.Duration // start of the last fetch that confirmed it
@@ -32,6 +32,12 @@ type entry struct {
 	hits    atomic.Uint64
 	due     atomic.Int64 // cache time of its item in the refresher; 0: none
 }
+
+// Flags of entries.
+const (
+	refreshBegun = 1 << iota // a refresh ahead was started
+	untold                   // no watch here found its content, and told the other nodes of it
+)
 
 // doubts are what speaks against an entry. Most have none, so they share one
 // value: whoever changes them calls doubt first.
@@ -100,6 +106,7 @@ func (e *entry) succeed() *entry {
 		confirmed: e.confirmed, watch: e.watch, doubts: e.doubts}
 	n.mark.Store(e.mark.Load())
 	n.checked.Store(e.checked.Load())
+	n.flags.Store(e.flags.Load() & untold)
 	n.use(e)
 	return n
 }

@@ -82,9 +82,11 @@ func (c *Cache) holding(f *flight) (h holding) {
 func (c *Cache) run(ctx context.Context, f *flight, h holding) {
 	ctx, end := c.opts.Trace.Start(ctx, "fill", f.key)
 	if !h.known && f.disk == diskUnasked {
-		_, disk := c.recall(ctx, f.up, f.key.Name, false, c.now()+diskPatience)
+		got, disk := c.recall(ctx, f.up, f.key.Name, false, c.now()+diskPatience)
 		c.order.Lock()
-		f.disk, h = disk, c.holding(f)
+		if h = c.holding(f); got == nil {
+			f.disk = disk
+		}
 		c.order.Unlock()
 	}
 	if h.invalidated > registry.ModeNone {
@@ -171,6 +173,10 @@ func passing(err *registry.UpstreamError) bool {
 // ask makes one call under the guard.
 func (c *Cache) ask(ctx context.Context, u *upstream, name string, have *registry.Record) reply {
 	r := reply{asked: c.now()}
+	if err := ctx.Err(); err != nil { // nobody waits any more
+		r.err = &registry.UpstreamError{Registry: u.Name, Err: err, Harmless: true}
+		return r
+	}
 	if ok, in := u.guard.allow(r.asked); !ok {
 		r.err = u.notAsked(in)
 		return r
@@ -278,8 +284,9 @@ func (c *Cache) fetchNow(ctx context.Context, u *upstream, name string, w wanted
 	}
 }
 
-// fetchSoon starts a flight unless one is under way, and does not wait.
-func (c *Cache) fetchSoon(u *upstream, name string) {
-	f, _, _ := c.join(c.ctx, u, name, wanted{seen: whatever})
+// fetchSoon starts a flight unless one is under way or something better than
+// what the caller saw came meanwhile. It does not wait.
+func (c *Cache) fetchSoon(u *upstream, name string, seen *entry) {
+	f, _, _ := c.join(c.ctx, u, name, wanted{seen: seen})
 	c.leave(f)
 }

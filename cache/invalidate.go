@@ -27,11 +27,9 @@ func (c *Cache) Invalidate(ctx context.Context, inv *registry.Invalidation) erro
 	inv.At = time.Now().UnixMilli()
 	a, directory := c.applied(inv, originSelf)
 	err := c.append(ctx, inv, a, directory)
-	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: []string{}, Fenced: []string{}, Pending: []string{}}
+	conf := registry.Confirmation{ID: inv.ID(), Members: 1, Confirmed: c.self, Fenced: c.self[:0:0], Pending: c.self[:0:0]}
 	if err != nil {
-		conf.Pending = append(conf.Pending, c.opts.Node)
-	} else {
-		conf.Confirmed = append(conf.Confirmed, c.opts.Node)
+		conf.Confirmed, conf.Pending = conf.Pending, conf.Confirmed
 	}
 	conf.ElapsedMS = milliseconds(c.now() - began)
 	c.confirmations.put(conf, inv, c.now())
@@ -260,8 +258,8 @@ func (c *Cache) Await(ctx context.Context, id string, level registry.Level) (reg
 	if c.opts.Cluster == nil || level == registry.LevelLocal {
 		return kept.Confirmation, nil
 	}
-	conf, err := c.opts.Cluster.Await(ctx, kept.inv, level)
-	conf.ElapsedMS = milliseconds(c.now() - kept.began)
+	conf, err := c.opts.Cluster.Await(ctx, kept.id(), level)
+	conf.ID, conf.ElapsedMS = id, milliseconds(c.now()-kept.began)
 	c.confirmations.update(conf)
 	return conf, err
 }
@@ -273,8 +271,8 @@ func (c *Cache) Confirmation(id string) (registry.Confirmation, bool) {
 	if !ok || c.opts.Cluster == nil || kept.Members > 1 && len(kept.Pending) == 0 {
 		return kept.Confirmation, ok
 	}
-	conf := c.opts.Cluster.Confirmation(kept.inv)
-	conf.ElapsedMS = kept.ElapsedMS
+	conf := c.opts.Cluster.Confirmation(kept.id())
+	conf.ID, conf.ElapsedMS = id, kept.ElapsedMS
 	return conf, true
 }
 
@@ -292,8 +290,13 @@ type confirmations struct {
 
 type keptConfirmation struct {
 	registry.Confirmation
-	inv          *registry.Invalidation // its id, without the rest
-	began, until time.Duration
+	origin, epoch, seq uint64
+	began, until       time.Duration
+}
+
+// id returns the invalidation's id, without the rest.
+func (k *keptConfirmation) id() *registry.Invalidation {
+	return &registry.Invalidation{Origin: k.origin, Epoch: k.epoch, Seq: k.seq}
 }
 
 func (cs *confirmations) put(conf registry.Confirmation, inv *registry.Invalidation, now time.Duration) {
@@ -306,9 +309,8 @@ func (cs *confirmations) put(conf registry.Confirmation, inv *registry.Invalidat
 		delete(cs.byID, cs.order[0])
 		cs.order = cs.order[1:]
 	}
-	id := &registry.Invalidation{Origin: inv.Origin, Epoch: inv.Epoch, Seq: inv.Seq}
 	began := now - time.Duration(conf.ElapsedMS*float64(time.Millisecond))
-	cs.byID[conf.ID] = keptConfirmation{conf, id, began, now + confirmationsKept}
+	cs.byID[conf.ID] = keptConfirmation{conf, inv.Origin, inv.Epoch, inv.Seq, began, now + confirmationsKept}
 	cs.order = append(cs.order, conf.ID)
 }
 

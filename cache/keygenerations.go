@@ -35,7 +35,10 @@ func newKeyGenerations() keyGenerations {
 	return keyGenerations{seed: maphash.MakeSeed(), first: 1, next: 1}
 }
 
-func (g *keyGenerations) at(number uint64) *keyGeneration { return &g.ring[number%uint64(len(g.ring))] }
+// place returns a number modulo a length, which is a power of two.
+func place(number uint64, length int) uint64 { return number & uint64(length-1) }
+
+func (g *keyGenerations) at(number uint64) *keyGeneration { return &g.ring[place(number, len(g.ring))] }
 
 // get returns the generation of a key, nil if there is none.
 func (g *keyGenerations) get(k registry.Key) *generation {
@@ -51,7 +54,7 @@ func (g *keyGenerations) get(k registry.Key) *generation {
 // find returns where the number of the newest raise of a hash stands; it is
 // below first if there is none.
 func (g *keyGenerations) find(hash uint64) *uint64 {
-	link := &g.newest[hash%uint64(len(g.newest))]
+	link := &g.newest[place(hash, len(g.newest))]
 	for *link >= g.first {
 		at := g.at(*link)
 		if at.hash == hash {
@@ -93,7 +96,7 @@ func (g *keyGenerations) raise(k registry.Key, m registry.Mode, position uint64,
 
 // add adds the newest raise, for which there is room.
 func (g *keyGenerations) add(n keyGeneration) {
-	link := &g.newest[n.hash%uint64(len(g.newest))]
+	link := &g.newest[place(n.hash, len(g.newest))]
 	n.before, *link = *link, g.next
 	*g.at(g.next) = n
 	g.next++
@@ -107,7 +110,11 @@ func (g *keyGenerations) tidy() {
 	if 2*g.count > size {
 		size *= 2
 	}
-	g.ring, g.newest = make([]keyGeneration, size), make([]uint64, size)
+	if size > len(old.ring) {
+		g.ring, g.newest = make([]keyGeneration, size), make([]uint64, size)
+	} else { // each raise moves to a number that was read, or to its own
+		clear(g.newest)
+	}
 	g.next = g.first
 	for i := old.first; i < old.next; i++ {
 		if n := *old.at(i); n.generation != (generation{}) {

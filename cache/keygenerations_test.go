@@ -48,6 +48,45 @@ func TestGenerationsOfKeysAreForgottenOldestFirst(t *testing.T) {
 	}
 }
 
+// The ring is tidied where it is, unless it grows.
+func TestRaisingKnownKeysAllocatesNothing(t *testing.T) {
+	g := newKeyGenerations()
+	position := uint64(0)
+	raise := func() {
+		for i := range 1000 {
+			position++
+			g.raise(registry.Key{Registry: "r", Name: names[i]}, registry.ModeSoft, position, 1<<16, nil)
+		}
+	}
+	for range 10 {
+		raise()
+	}
+	if n := testing.AllocsPerRun(100, raise); n > 0 {
+		t.Errorf("%.0f allocations for a thousand keys", n)
+	}
+}
+
+// BenchmarkTidy tidies a ring whose keys are half of it, at most.
+func BenchmarkTidy(b *testing.B) {
+	g := newKeyGenerations()
+	for i := range 40_000 {
+		g.raise(registry.Key{Registry: "r", Name: fmt.Sprint(i)}, registry.ModeSoft, uint64(i+1), 1<<16, nil)
+	}
+	g.tidy() // it grows
+	b.ReportAllocs()
+	for b.Loop() {
+		g.tidy()
+	}
+}
+
+// names are those of a thousand keys.
+var names = func() (list [1000]string) {
+	for i := range list {
+		list[i] = fmt.Sprint("service-", i)
+	}
+	return list
+}()
+
 func checkGenerations(t *testing.T, g *keyGenerations, want map[registry.Key]*generation, names int) {
 	t.Helper()
 	for i := range names {

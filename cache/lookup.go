@@ -102,7 +102,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 		return
 	case u.guard.open.Load():
 		if u.guard.retryIn(now) <= time.Millisecond {
-			c.fetchSoon(u, e.key.Name) // the probe
+			c.fetchSoon(u, e.key.Name, whatever) // the probe
 		}
 		f.serveStale(e, st, age, now, registry.DetailSIE)
 		return
@@ -111,7 +111,7 @@ func (c *Cache) stale(ctx context.Context, u *upstream, q *registry.Query, e *en
 	if st == stateStale {
 		wait = min(until, now+u.policy.Verify)
 		if u.policy.Verify == 0 || e.mode() == registry.ModeSoft {
-			c.fetchSoon(u, e.key.Name)
+			c.fetchSoon(u, e.key.Name, e)
 			f.serveStale(e, st, age, now, registry.DetailSWR)
 			return
 		}

@@ -38,12 +38,7 @@ func (c *Cache) merge(ctx context.Context, u *upstream, q *registry.Query, now, 
 			absent = p
 		case classFound:
 			parts = append(parts, p.rec)
-			united.stale = united.stale || p.stale
-			united.age, united.ttl = max(united.age, p.age), min(united.ttl, p.ttl)
-			united.details |= p.details
-			united.stored, united.collapsed = united.stored || p.stored, united.collapsed || p.collapsed
-			united.fwd, united.fwdStatus = max(united.fwd, p.fwd), max(united.fwdStatus, p.fwdStatus)
-			united.entry = p.entry
+			united.add(&p)
 		}
 		now = c.now()
 	}
@@ -62,6 +57,16 @@ func (c *Cache) merge(ctx context.Context, u *upstream, q *registry.Query, now, 
 		f.class, f.hit = classAbsent, f.hit || f.fwdStatus == 0
 		f.details |= registry.DetailNegative
 	}
+}
+
+// add makes f as stale and as old as a part of it is too.
+func (f *found) add(p *found) {
+	f.stale = f.stale || p.stale
+	f.age, f.ttl = max(f.age, p.age), min(f.ttl, p.ttl)
+	f.details |= p.details
+	f.stored, f.collapsed = f.stored || p.stored, f.collapsed || p.collapsed
+	f.fwd, f.fwdStatus = max(f.fwd, p.fwd), max(f.fwdStatus, p.fwdStatus)
+	f.entry = p.entry
 }
 
 // unite makes one record of several: instance ids become part/id, one instance

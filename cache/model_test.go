@@ -18,7 +18,7 @@ import (
 	"github.com/edgecache/edgecache/store"
 )
 
-var modelSteps = flag.Int("model-steps", 4_000, "steps of the model test")
+var modelSteps = flag.Int("model-steps", 2_500, "steps of the model test")
 
 // A model is what a test knows of one registry: each name's contents with the
 // times at which they held, and the invalidations applied.

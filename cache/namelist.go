@@ -192,7 +192,7 @@ func (c *Cache) appearedOrGone(u *upstream, name string, gone bool) {
 	c.order.Unlock()
 	follows := c.subs.follows(key)
 	if contradicted && (follows || held.rec != nil) {
-		c.fetchSoon(u, name)
+		c.fetchSoon(u, name, whatever)
 	}
 	if follows && !contradicted {
 		c.subs.notify(key)

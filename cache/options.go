@@ -237,9 +237,9 @@ type Cluster interface {
 	// is on this disk.
 	Publish(inv *registry.Invalidation, durable bool)
 	// Await returns who has an invalidation that was published, once the level
-	// is reached or, with ctx's error, when ctx ends.
+	// is reached or, with ctx's error, when ctx ends. It leaves the id out.
 	Await(ctx context.Context, inv *registry.Invalidation, level registry.Level) (registry.Confirmation, error)
-	// Confirmation returns who has it now.
+	// Confirmation returns who has it now, likewise.
 	Confirmation(inv *registry.Invalidation) registry.Confirmation
 	// Synced reports whether this node has all that a majority confirmed more
 	// than a few seconds ago.

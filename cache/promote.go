@@ -34,7 +34,8 @@ type promotion struct {
 	answer diskAnswer
 }
 
-// A diskAnswer says what became of the question whether the disk has a key.
+// A diskAnswer says what became of the question whether the disk has a key,
+// where that brought no entry.
 type diskAnswer uint8
 
 const (

@@ -66,6 +66,34 @@ func TestNameThatNobodyHasIsReadFromDiskOnce(t *testing.T) {
 	})
 }
 
+func TestWhatAFetchFoundOnDiskIsFoundThereAgainWhenMemoryLostIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := tagged()
+		_, start := onDisk(t, f, nil)
+		f.SetError(errors.New("down"))
+		f.SetDelay(time.Second)
+		c := start()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if r, err := c.Refresh(t.Context(), []registry.Selector{web}); err != nil {
+				t.Error(r, err)
+			}
+		}()
+		synctest.Wait() // the registry is asked
+		for _, when := range []string{"while the registry is asked", "after it failed"} {
+			cache.Squeeze(c)
+			if when == "after it failed" {
+				<-done
+			}
+			if a, err := cached(c, "web"); err != nil || !a.Stale || a.Details&registry.DetailDisk == 0 {
+				t.Errorf("%s: %s, want what the disk has", when, describe(a, err))
+			}
+		}
+		closeCache(t, c)
+	})
+}
+
 func TestLiveListProvesAbsenceWithoutARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := tagged()

@@ -13,11 +13,11 @@ import (
 // refreshAhead starts one fetch for an entry that is in use and about to go
 // stale.
 func (c *Cache) refreshAhead(u *upstream, e *entry, now time.Duration) {
-	if e.refreshing.Load() || u.guard.open.Load() || u.failing(e, now) || !e.refreshing.CompareAndSwap(false, true) {
+	if e.flags.Load()&refreshBegun != 0 || u.guard.open.Load() || u.failing(e, now) || e.flags.Or(refreshBegun)&refreshBegun != 0 {
 		return
 	}
 	c.stats.refreshes.Add(1)
-	c.fetchSoon(u, e.key.Name)
+	c.fetchSoon(u, e.key.Name, e)
 }
 
 // A refresher asks registries in the background: for what is in use and about
@@ -199,7 +199,7 @@ func (r *refresher) visit(item dueItem, now time.Duration) {
 	}
 	if r.wanted(u, item, now) {
 		c.stats.refreshes.Add(1)
-		c.fetchSoon(u, k.Name)
+		c.fetchSoon(u, k.Name, whatever)
 	}
 }
 

@@ -113,6 +113,7 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	if held != nil && held.rec != nil && held.rec.Index == rec.Index {
 		out.result = "unchanged"
 	}
+	n.noteUntold(held, &r, out.result == "unchanged")
 	switch {
 	case mode == registry.ModeHard:
 		return outcome{result: "failed", fwdStatus: out.fwdStatus}
@@ -135,6 +136,18 @@ func (c *Cache) settleRecord(u *upstream, key registry.Key, held *entry, r reply
 	c.replace(held, n)
 	out.stored = true
 	return out
+}
+
+// noteUntold notes that the entry's content came by a fetch, or from a peer: a
+// watch here that finds nothing new in it has not told the other nodes.
+func (e *entry) noteUntold(held *entry, r *reply, unchanged bool) {
+	switch {
+	case r.watch != nil:
+	case unchanged:
+		e.flags.Store(held.flags.Load() & untold)
+	default:
+		e.flags.Store(untold)
+	}
 }
 
 // confirms returns the watch that keeps an answer fresh: the one that said it,
@@ -275,6 +288,7 @@ func (c *Cache) settleAbsence(u *upstream, key registry.Key, held *entry, r repl
 		n.raise(registry.ModeSoft)
 		return out // something newer was stored meanwhile
 	}
+	n.noteUntold(held, &r, held != nil && held.absent())
 	if held != nil && held.absent() {
 		n.index = held.index
 	} else {

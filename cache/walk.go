@@ -71,6 +71,7 @@ func (d *disk) finish() {
 	}
 	end := time.Now().Add(lastWrites)
 	b := &batch{directory: d.store.Directory()}
+	b.makeRoom(batchKeys)
 	at := d.reading()
 	for _, e := range d.c.mem.records.All() {
 		if !d.lacks(e, 0) || !d.inUseAt(e.key, e, at.cache) {
@@ -84,6 +85,7 @@ func (d *disk) finish() {
 			return
 		}
 		b = &batch{directory: b.directory}
+		b.makeRoom(batchKeys)
 	}
 	d.writeLast(b)
 }

@@ -21,6 +21,7 @@ type watch struct {
 	// Of the goroutine that runs the watch.
 	began uint64              // position before which what it says may have been read
 	seen  map[string]struct{} // named since the last list was complete
+	told  int                 // names told of, though nothing changed here, before the first list was complete
 }
 
 // lastSign returns when the watch last confirmed what it covers.
@@ -127,7 +128,7 @@ func (c *Cache) follow(ctx context.Context, w *watch) {
 			continue
 		}
 		w.seen = map[string]struct{}{}
-		w.began = c.position()
+		w.began, w.told = c.position(), 0
 		started := c.now()
 		emit := func(ev registry.Event) {
 			u.guard.alive(c.now())
@@ -240,12 +241,20 @@ func (c *Cache) offer(u *upstream, w *watch, name string, rec *registry.Record, 
 	r.identify(u, key)
 	c.order.Lock()
 	held := c.mem.peek(key)
-	if c.retired(u) || held == nil && w != nil && w.name == allNames && c.flights[key] == nil && !c.subs.follows(key) {
+	if c.retired(u) {
 		c.order.Unlock()
-		return // nobody asked for it yet; a lookup fetches it
+		return
+	}
+	if held == nil && w != nil && w.name == allNames && c.flights[key] == nil && !c.subs.follows(key) {
+		if c.tellsOf(w, nil) {
+			c.changedLocked(key, rec.Tags, rec.Revision, began)
+		}
+		c.order.Unlock()
+		return // nobody here asked for it yet; a lookup fetches it
 	}
 	changed := held == nil || held.rec == nil || held.rec.Hash() != r.hash
-	if older := held != nil && held.rec != nil && held.began >= u.moved && olderThan(rec, held.rec); changed && !older {
+	older := held != nil && held.rec != nil && held.began >= u.moved && olderThan(rec, held.rec)
+	if !older && (changed || c.tellsOf(w, held)) {
 		began = c.changedLocked(key, rec.Tags, rec.Revision, began)
 	}
 	out := c.settle(u, key, held, r, nil, began)
@@ -275,22 +284,6 @@ func olderThan(rec, held *registry.Record) bool {
 	return ok && cmp < 0
 }
 
-// changedLocked takes a position for a change that a watch saw and voids the
-// fetches under way: they may have read the old content. It returns the
-// position at which the watch read the new one: what was invalidated after
-// began still covers it.
-func (c *Cache) changedLocked(key registry.Key, tags []string, seen registry.Revision, began uint64) uint64 {
-	covered := c.gens.judge(key, tags, began) > registry.ModeNone
-	position := c.gens.next()
-	c.gens.raiseKey(key, registry.ModeSoft, position)
-	c.voidLocked(key)
-	c.tell(key, position, seen)
-	if covered {
-		return began
-	}
-	return position
-}
-
 // vanished handles a name that a watch no longer sees. Unless the registry
 // said so deliberately, it must be confirmed like any empty answer.
 func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Duration, began uint64) {
@@ -298,8 +291,12 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	key := registry.Key{Registry: u.Name, Name: name}
 	c.order.Lock()
 	held := c.mem.peek(key)
-	if held == nil || held.rec == nil || c.retired(u) {
-		if c.flights[key] != nil {
+	if c.retired(u) {
+		c.order.Unlock()
+		return
+	}
+	if held == nil || held.rec == nil {
+		if c.flights[key] != nil || c.tellsOf(w, held) {
 			c.changedLocked(key, nil, registry.Revision{}, began) // it may have read what vanished
 		}
 		c.order.Unlock()
@@ -317,6 +314,6 @@ func (c *Cache) vanished(w *watch, name string, deliberate bool, now time.Durati
 	c.order.Unlock()
 	c.settled(u, key, held, out)
 	if deliberate && !out.stored {
-		c.fetchSoon(u, name) // what it finds is believed
+		c.fetchSoon(u, name, whatever) // what it finds is believed
 	}
 }

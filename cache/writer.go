@@ -33,27 +33,38 @@ type batch struct {
 	del       []registry.Key
 }
 
-// write runs the one goroutine that writes, until Close.
+// write runs the one goroutine that writes, until Close; what is left then, finish
+// does.
 func (d *disk) write() {
 	defer close(d.done)
+	defer d.finish()
 	due := d.c.now() - ungathered*gatherFor // of the next batch, if none comes early
 	for {
 		select {
 		case <-d.wake:
 		case <-d.quit:
-			d.finish()
 			return
 		}
 		now := d.c.now()
-		if due > now {
-			d.pause(due - now)
+		if due > now && !d.pause(due-now) {
+			return
 		}
 		due = max(due, now-ungathered*gatherFor) + gatherFor
 		for more, err := true, error(nil); more; {
-			if more, err = d.writeSome(); err != nil && !d.pause(writePause) {
+			if more, err = d.writeSome(); err != nil && !d.pause(writePause) || d.closing() {
 				break
 			}
 		}
+	}
+}
+
+// closing reports whether Close wants the writer's end.
+func (d *disk) closing() bool {
+	select {
+	case <-d.quit:
+		return true
+	default:
+		return false
 	}
 }
 
