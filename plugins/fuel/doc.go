@@ -3,14 +3,28 @@
 // wazero itself has only at the price of a goroutine a call, and not at all for
 // call trees without loops.
 //
-// The counter is one more mutable i32 global, exported under [Export]. A charge
-// is subtracted at the start of each basic block, and the sign of the counter is
-// looked at where a body can be entered again: at function entries and loop
-// headers. Between two looks at most one body is run, so a guest overdraws by
-// less than a body costs. Where no br_table sits in a loop, the charges of a
-// function's or a loop's blocks are taken at once, at its head: such code is
-// smaller and as fast as before, and is overcharged by some per cent. What moves
-// memory or tables is charged by its length, and looked at, just before.
+// The counter is one more mutable i32 global, exported under [Export]. Charges are
+// subtracted from it, and looks trap if it is below zero. A body is charged in one
+// of two ways:
+//
+//   - By regions, where no br_table sits in a loop: a function's entry and each
+//     loop's header charge at once for all that is in them and in no inner loop,
+//     and look. Only loop headers are jumped back to, so what runs was paid before,
+//     once for each time, and looked at. Such code is smaller and as fast as
+//     before, and overcharged by some per cent.
+//   - By basic blocks, elsewhere: each is charged at its start. Looked at is the
+//     counter at the function's entry, in loop headers, and after each call.
+//
+// What moves memory or tables is charged by its length, and looked at, just before.
+//
+// So a guest overdraws by less than two bodies cost. Consider what is charged after
+// the last look that passed. After the charge of a region or a length a look follows at
+// once. Before it are blocks, and all of one activation of one body: a call
+// leads to the entry of another, and a return to a caller that looks at once, or
+// is charged by regions, for which all was paid before it called. And each block
+// comes once, for without a loop header nothing leads back to it. That bound,
+// below 1<<26 for the largest body, and below 1<<30 more for a length, also keeps
+// the counter from wrapping around.
 //
 // The units are about those of a simple instruction. See [Rewrite] for what a
 // module must be, and the table in opcodes.go for weights.

@@ -44,25 +44,27 @@ type module struct {
 	has   [sections]bool
 	names []byte // the custom section "name"
 
-	params   []int // of each type
-	imported int   // functions
-	types    []int // of each function that is not imported
+	params   []int  // of each type
+	number   []bool // of each type, whether it is () -> i32
+	imported int    // functions
+	types    []int  // of each function that is not imported
 	globals  int
 	mutable  int    // globals among them
 	endless  []bool // of each table, whether it has no maximum
 	start    int    // the function, -1: none
+	refill   int    // the imported function that gives more fuel, -1: none
 }
 
 // parse takes a module apart and refuses what the rewriter or its host could
 // not hold to its bounds.
-func parse(binary []byte) (*module, error) {
+func parse(binary []byte, refill Import) (*module, error) {
 	if !bytes.HasPrefix(binary, header) {
 		if bytes.HasPrefix(binary, header[:4]) && len(binary) >= 8 && binary[6] == 1 {
 			return nil, errors.New("this is a component; a core module is expected (for Rust target wasm32-unknown-unknown, for Go wasip1)")
 		}
 		return nil, errors.New("not a WebAssembly module of version 1")
 	}
-	m := &module{start: -1}
+	m := &module{start: -1, refill: -1}
 	if err := m.split(&reader{b: binary, at: len(header)}); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func parse(binary []byte) (*module, error) {
 		section int
 		read    func(*reader) error
 	}{
-		{sectionType, m.readTypes}, {sectionImport, m.readImports}, {sectionFunction, m.readFunctions}, {sectionTable, m.readTables},
+		{sectionType, m.readTypes}, {sectionImport, func(r *reader) error { return m.readImports(r, refill) }}, {sectionFunction, m.readFunctions}, {sectionTable, m.readTables},
 		{sectionMemory, readMemories}, {sectionGlobal, m.readGlobals}, {sectionExport, readExports}, {sectionStart, m.readStart},
 		{sectionElement, m.readElements}, {sectionData, m.readData},
 	} {
@@ -124,13 +126,14 @@ func (m *module) readTypes(r *reader) error {
 		}
 		params := r.count()
 		r.take(params)
-		r.take(r.count())
+		results := r.take(r.count())
 		m.params = append(m.params, params)
+		m.number = append(m.number, params == 0 && len(results) == 1 && results[0] == valueI32)
 	}
 	return nil
 }
 
-func (m *module) readImports(r *reader) error {
+func (m *module) readImports(r *reader, refill Import) error {
 	for range r.count() {
 		from, name := r.name(), r.name()
 		if kind := r.byte(); r.err == nil && kind != kindFunction {
@@ -140,7 +143,9 @@ func (m *module) readImports(r *reader) error {
 			}
 			return fmt.Errorf("import %s.%s is %s; only functions can be imported", from, name, what[kind])
 		}
-		r.u32()
+		if t := int(r.u32()); (Import{string(from), string(name)}) == refill && t < len(m.number) && m.number[t] {
+			m.refill = m.imported
+		}
 		m.imported++
 	}
 	return nil

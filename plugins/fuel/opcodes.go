@@ -2,33 +2,35 @@ package fuel
 
 // Opcodes that the rewriter looks at or writes.
 const (
-	opUnreachable = 0x00
-	opBlock       = 0x02
-	opLoop        = 0x03
-	opIf          = 0x04
-	opElse        = 0x05
-	opEnd         = 0x0b
-	opBr          = 0x0c
-	opBrIf        = 0x0d
-	opBrTable     = 0x0e
-	opReturn      = 0x0f
-	opCall        = 0x10
-	opSelect      = 0x1b
-	opLocalGet    = 0x20
-	opLocalTee    = 0x22
-	opGlobalGet   = 0x23
-	opGlobalSet   = 0x24
-	opMemorySize  = 0x3f
-	opMemoryGrow  = 0x40
-	opI32Const    = 0x41
-	opI32LtS      = 0x48
-	opI32LtU      = 0x49
-	opI32Add      = 0x6a
-	opI32Sub      = 0x6b
-	opI32Shl      = 0x74
-	opI32ShrU     = 0x76
-	opMisc        = 0xfc // of the second table
-	opVector      = 0xfd // of the third
+	opUnreachable  = 0x00
+	opBlock        = 0x02
+	opLoop         = 0x03
+	opIf           = 0x04
+	opElse         = 0x05
+	opEnd          = 0x0b
+	opBr           = 0x0c
+	opBrIf         = 0x0d
+	opBrTable      = 0x0e
+	opReturn       = 0x0f
+	opCall         = 0x10
+	opCallIndirect = 0x11
+	opDrop         = 0x1a
+	opSelect       = 0x1b
+	opLocalGet     = 0x20
+	opLocalTee     = 0x22
+	opGlobalGet    = 0x23
+	opGlobalSet    = 0x24
+	opMemorySize   = 0x3f
+	opMemoryGrow   = 0x40
+	opI32Const     = 0x41
+	opI32LtS       = 0x48
+	opI32LtU       = 0x49
+	opI32Add       = 0x6a
+	opI32Sub       = 0x6b
+	opI32Shl       = 0x74
+	opI32ShrU      = 0x76
+	opMisc         = 0xfc // of the second table
+	opVector       = 0xfd // of the third
 
 	miscMemoryInit = 8
 	miscMemoryCopy = 10
@@ -87,8 +89,8 @@ const (
 	localsShare  = 4   // locals that cost a unit to enter with
 )
 
-// charged are the instructions whose length on the stack is charged, too: an
-// item costs 1 >> shift.
+// What an instruction moves costs besides, by the length on the stack: an item
+// costs 1 >> shift.
 const (
 	memoryShift = 5 // 32 bytes a unit
 	tableShift  = 2
@@ -111,8 +113,8 @@ var instructions = func() (t [256]instruction) {
 	set(opBrTable, opBrTable, immTable, 2)
 	set(opReturn, opReturn, immNone, 1)
 	set(opCall, opCall, immIndex, weightCall)
-	set(0x11, 0x11, immIndexes, weightCall) // call_indirect
-	set(0x1a, 0x1b, immNone, 1)             // drop, select
+	set(opCallIndirect, opCallIndirect, immIndexes, weightCall)
+	set(0x1a, 0x1b, immNone, 1) // drop, select
 	set(0x1c, 0x1c, immTypes, 1)
 	set(0x20, 0x24, immIndex, 1)           // local, global
 	set(0x25, 0x26, immIndex, weightTable) // table.get, table.set

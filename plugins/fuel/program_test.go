@@ -3,20 +3,32 @@ package fuel_test
 import "encoding/binary"
 
 // A program is a random module that is valid and ends: bytes decide what is in
-// it. Its functions (i32, i64) -> i64 call only earlier ones, its loops count.
+// it. Its functions (i32, i64) -> i64 call earlier ones, and any so many times in
+// all; its loops count.
 type program struct {
 	choices []byte
 	funcs   int
 	code    []byte
-	locals  int // of i32, one for each loop
-	loops   int // open ones
+	locals  int  // of i32, one for each loop
+	loops   int  // open ones
+	grows   bool // its memory may
 }
 
 const (
 	programFuncs = 4
 	loopLocals   = 24
 	pages        = 2
+	mostPages    = 8
+	recursions   = 60
 )
+
+// moved is more than an instruction moves, in fuel.
+func (p *program) moved() int32 {
+	if p.grows {
+		return 2 * mostPages << 12
+	}
+	return 40
+}
 
 func (p *program) choose(n int) int {
 	if len(p.choices) == 0 {
@@ -47,8 +59,16 @@ func section(id byte, content []byte) []byte { return append([]byte{id}, sized(c
 func (p *program) module() []byte {
 	const i32, i64, f64 = 0x7f, 0x7e, 0x7c
 	var types, bodies, elements [][]byte
+	p.grows = p.choose(4) == 1
 	for p.funcs = 0; p.funcs < programFuncs; p.funcs++ {
 		p.code, p.locals = nil, 0
+		if p.choose(2) == 1 {
+			p.op(0x03, 0x40, 0x02, 0x40, 0x41, 1, 0x0e, 1, 1, 0, 0x0b, 0x0b) // a br_table in a loop
+		}
+		if p.choose(2) == 1 {
+			p.recurse()
+			p.op(0x21, 1)
+		}
 		p.statements(3)
 		p.i64(2)
 		p.op(0x0b)
@@ -62,8 +82,8 @@ func (p *program) module() []byte {
 	out = append(out, section(1, vector([]byte{0x60, 2, i32, i64, 1, i64}))...)
 	out = append(out, section(3, vector(types...))...)
 	out = append(out, section(4, vector([]byte{0x70, 1, 8, 16}))...)
-	out = append(out, section(5, vector([]byte{1, pages, 8}))...)
-	out = append(out, section(6, vector([]byte{i32, 1, 0x41, 7, 0x0b}, []byte{i64, 1, 0x42, 9, 0x0b}))...)
+	out = append(out, section(5, vector([]byte{1, pages, mostPages}))...)
+	out = append(out, section(6, vector([]byte{i32, 1, 0x41, 7, 0x0b}, []byte{i64, 1, 0x42, 9, 0x0b}, []byte{i32, 1, 0x41, recursions, 0x0b}))...)
 	out = append(out, section(7, vector(append(name("f"), 0, programFuncs-1), append(name("memory"), 2, 0)))...)
 	out = append(out, section(9, vector(append([]byte{0, 0x41, 0, 0x0b}, vector(elements...)...)))...)
 	out = append(out, section(12, []byte{1})...)
@@ -197,7 +217,9 @@ func (p *program) i32(depth int) {
 	case 7:
 		p.op(0x3f, 0)
 	case 8:
-		p.op(0x41, byte(p.choose(2)), 0x40, 0) // memory.grow
+		if p.op(0x41, byte(p.choose(2))); p.grows {
+			p.op(0x40, 0) // memory.grow
+		}
 	case 9:
 		p.f64(depth - 1)
 		p.op(0xfc, 2)
@@ -205,7 +227,7 @@ func (p *program) i32(depth int) {
 }
 
 func (p *program) i64(depth int) {
-	kinds := 8
+	kinds := 9
 	if depth == 0 {
 		kinds = 3
 	}
@@ -239,7 +261,19 @@ func (p *program) i64(depth int) {
 		p.i32(depth - 1)
 		p.i64(depth - 1)
 		p.op(0x41, byte(p.choose(10)), 0x11, 0, 0) // call_indirect: null or outside, too
+	case 8:
+		p.recurse()
 	}
+}
+
+// recurse calls any function, while the third global lasts.
+func (p *program) recurse() {
+	p.op(0x23, 2, 0x04, 0x7e, 0x23, 2, 0x41, 1, 0x6b, 0x24, 2) // if it is not 0, it is one less
+	p.i32(0)
+	p.i64(0)
+	p.op(0x10, byte(p.choose(programFuncs)), 0x05)
+	p.i64(0)
+	p.op(0x0b)
 }
 
 func (p *program) f64(depth int) {

@@ -43,6 +43,11 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 	deep := append(append([]byte{0}, repeat([]byte{0x02, 0x40}, 20_000)...), repeat([]byte{0x0b}, 20_001)...)
 	table := append([]byte{0, 0x41, 0, 0x0e}, append(uleb(20_000), repeat([]byte{0}, 20_001)...)...)
 	global := []byte{0x7f, 1, 0x41, 0, 0x0b}
+	// what looks, in a body of 990 locals whose blocks are charged one by one
+	looks := func(code []byte) []byte {
+		body := append([]byte{1, 0xde, 0x07, 0x7f}, repeat(code, 200)...)
+		return append(body, 0x0f, 0x03, 0x40, 0x41, 0, 0x0e, 0, 0, 0x0b, 0x0b)
+	}
 	for what, c := range map[string]struct {
 		binary []byte
 		want   string
@@ -63,6 +68,8 @@ func TestWhatIsRefusedAndWhy(t *testing.T) {
 		"locals":            {wasm([]byte{1, 0xe9, 0x07, 0x7f, 0x0b}, nil), "function 0: more than 1000 locals"},
 		"many locals":       {wasm([]byte{2, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f, 0x0b}, nil), "more than 1000 locals"},
 		"bomb":              {wasm(ifs(5_000, 990), nil), "it would take long to compile: 10001 basic blocks and 991 variables"},
+		"bomb of calls":     {wasm(looks([]byte{0x10, 0}), nil), "basic blocks and 991 variables"},
+		"bomb of lengths":   {wasm(looks([]byte{0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0}), nil), "basic blocks and 991 variables"},
 		"nesting":           {wasm(deep, nil), "nested deeper than 10000"},
 		"labels":            {wasm(append(table, 0x0b), nil), "a br_table has 20000 labels"},
 		"threads":           {wasm([]byte{0, 0xfe, 0, 0, 0x0b}, nil), "opcode 0xfe 0xfe is not supported"},

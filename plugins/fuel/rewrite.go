@@ -8,7 +8,7 @@ import (
 )
 
 // Version is of the rewriter: what one version wrote another may not run.
-const Version = 1
+const Version = 2
 
 // Names that a rewritten module exports, besides its own.
 const (
@@ -32,21 +32,27 @@ const (
 	maxLabels  = 10_000    // of a br_table
 	maxTable   = 65_536    // elements
 	maxScore   = 250_000   // basic blocks × (locals + mutable globals) of a function
-	maxScores  = 4_000_000 // of all functions
+	maxScores  = 5_000_000 // of all functions
+
+	looked = 2 // basic blocks that a look adds
 )
 
 // A Module is what became of a binary.
 type Module struct {
 	Binary []byte
-	Plain  []byte // the original without its custom sections, to be validated
-	Start  bool   // it exports [Start]
-	Score  int    // basic blocks × variables, of all functions: what its compilation costs
+	Start  bool // it exports [Start]
+	Refill bool // it asks for more fuel, see [RewriteRefilled]
+	Score  int  // basic blocks × variables, of all functions: what its compilation costs
+	plain  module
 }
+
+// An Import names what a module imports.
+type Import struct{ Module, Name string }
 
 // Rewrite returns a module that does what the given one does, and traps by
 // "unreachable" when its counter, exported under [Export], falls below zero.
 // The given one must be valid, which is not looked at here: what calls has wazero
-// validate [Module.Plain] before anything runs, for an invalid module may become
+// validate all of [Module.Plain] before anything runs, for an invalid module may become
 // valid by rewriting, and reach the counter. What would make validation itself
 // expensive is refused here.
 //
@@ -54,8 +60,13 @@ type Module struct {
 // anything but functions, has a table that may grow beyond 65 536 elements or
 // more than one memory, exports a name of the host's, uses opcodes
 // beyond WebAssembly 2.0, or would take too long to compile.
-func Rewrite(wasm []byte) (*Module, error) {
-	m, err := parse(wasm)
+func Rewrite(wasm []byte) (*Module, error) { return RewriteRefilled(wasm, Import{}) }
+
+// RewriteRefilled is [Rewrite], but for modules that import a function of type
+// () -> i32 under the given name: it is called, and its result dropped, where the
+// counter has fallen below zero. It sets the counter anew, or ends the call.
+func RewriteRefilled(wasm []byte, refill Import) (*Module, error) {
+	m, err := parse(wasm, refill)
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +78,12 @@ func Rewrite(wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := m.join(len(wasm))
+	plain := *m
 	m.parts[sectionGlobal] = w.globals()
 	m.parts[sectionExport] = w.exports()
 	m.parts[sectionCode] = code
 	m.has[sectionGlobal], m.has[sectionExport], m.has[sectionStart] = true, true, false
-	return &Module{Binary: m.join(len(wasm) + len(wasm)/4), Plain: plain, Start: m.start >= 0, Score: w.score}, nil
+	return &Module{Binary: m.join(len(wasm) + len(wasm)/4), plain: plain, Start: m.start >= 0, Refill: m.refill >= 0, Score: w.score}, nil
 }
 
 // A writer writes the rewritten module.
@@ -167,10 +178,11 @@ func (w *writer) function(dst, code []byte, params int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	score := s.leaders * (s.locals + w.m.mutable)
+	blocks := s.branches()
+	score := blocks * (s.locals + w.m.mutable)
 	if w.score += score; score > maxScore {
 		return nil, fmt.Errorf("it would take long to compile: %d basic blocks and %d variables; at most %d are expected as their product",
-			s.leaders, s.locals+w.m.mutable, maxScore)
+			blocks, s.locals+w.m.mutable, maxScore)
 	}
 	if w.score > maxScores {
 		return nil, fmt.Errorf("the module would take long to compile: up to here, basic blocks times variables are more than %d", maxScores)
@@ -182,12 +194,7 @@ func (w *writer) function(dst, code []byte, params int) ([]byte, error) {
 		}
 		dst = grown(code[:first], 1, []byte{1, valueI32})
 	}
-	sites := s.regions
-	if s.table {
-		sites = s.blocks
-	}
-	at := first
-	lengths := s.lengths
+	at, sites, lengths := first, s.sites(), s.lengths
 	for i := 0; i < len(sites) || len(lengths) > 0; {
 		if i == len(sites) || len(lengths) > 0 && lengths[0].at < sites[i].at {
 			dst = append(dst, code[at:lengths[0].at]...)
@@ -218,10 +225,13 @@ func (w *writer) charge(dst []byte, s site) []byte {
 	return dst
 }
 
-// look appends what traps if no fuel is left.
+// look appends what traps if no fuel is left, or asks for more.
 func (w *writer) look(dst []byte) []byte {
-	dst = append(dst, w.get...)
-	return append(dst, opI32Const, 0, opI32LtS, opIf, emptyBlock, opUnreachable, opEnd)
+	dst = append(append(dst, w.get...), opI32Const, 0, opI32LtS, opIf, emptyBlock)
+	if w.m.refill < 0 {
+		return append(dst, opUnreachable, opEnd)
+	}
+	return append(appendSize(append(dst, opCall), w.m.refill), opDrop, opEnd)
 }
 
 // chargeLength appends what takes the cost of the operand on top of the stack

@@ -3,6 +3,7 @@ package fuel
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A site is a place in a body at which fuel is charged.
@@ -23,6 +24,7 @@ type scan struct {
 
 	blocks  []site // each basic block
 	regions []site // function and loops, each for all that is in it and in no inner loop
+	calls   []site // a look after each call
 	lengths []site
 	table   bool // a br_table sits in a loop
 	leaders int  // basic blocks
@@ -99,12 +101,34 @@ func (s *scan) instruction() {
 	default:
 		s.immediate(known.imm)
 	}
+	if op == opCall || op == opCallIndirect {
+		s.calls = append(s.calls, site{at: s.at, look: true})
+	}
 	if op == opMemoryGrow || op == opMisc && charged(index) {
 		s.lengths = append(s.lengths, site{at: at, length: uint16(index), table: table})
 	}
 	s.blocks[len(s.blocks)-1].weight += weight
 	s.regions[s.open[len(s.open)-1].region].weight += weight
 	s.structure(op)
+}
+
+// sites returns where fuel is charged and looked at, in their order, lengths aside.
+func (s *scan) sites() []site {
+	if !s.table {
+		return s.regions
+	}
+	all := slices.Concat(s.blocks, s.calls)
+	slices.SortFunc(all, func(a, b site) int { return a.at - b.at })
+	return all
+}
+
+// branches returns how many basic blocks the body has, with those of most looks.
+func (s *scan) branches() int {
+	n := s.leaders + looked*len(s.lengths)
+	if s.table {
+		n += looked * len(s.calls)
+	}
+	return n
 }
 
 // charged reports whether an instruction of misc moves as much as an operand says.
