@@ -30,53 +30,50 @@ type breaker struct {
 	count  uint64    // failures in it
 }
 
-// allows reports whether a call may be made.
-func (b *breaker) allows() bool {
+// allows reports whether a call may be made, and whether it is the one that is
+// tried: what that ends in must be told.
+func (b *breaker) allows() (allowed, trial bool) {
 	if !b.opened.Load() {
-		return true
+		return true, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.opened.Load() {
-		return true
+		return true, false
 	}
 	if b.trying || time.Now().Before(b.until) {
-		return false
+		return false, false
 	}
 	b.trying = true
-	return true
+	return true, true
 }
 
-func (b *breaker) succeeded() {
+// succeeded takes note that a call did. While the breaker is open, only that of
+// the one that was tried says something: others began before.
+func (b *breaker) succeeded(trial bool) {
 	if b.row.Load() != 0 {
 		b.row.Store(0)
 	}
-	if b.opened.Load() {
-		b.reset()
+	if trial {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.pause, b.trying, b.since, b.count = 0, false, time.Time{}, 0
+		b.opened.Store(false)
 	}
 }
 
 // abstained says that the call that was allowed was not made.
-func (b *breaker) abstained() {
-	if b.opened.Load() {
+func (b *breaker) abstained(trial bool) {
+	if trial {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.trying = false
 	}
 }
 
-// reset closes the breaker.
-func (b *breaker) reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.row.Store(0)
-	b.pause, b.trying, b.since, b.count = 0, false, time.Time{}, 0
-	b.opened.Store(false)
-}
-
 // failed takes note of a failure, the calls made so far being so many, and
 // reports whether that opened the breaker.
-func (b *breaker) failed(calls uint64) bool {
+func (b *breaker) failed(calls uint64, trial bool) bool {
 	row := b.row.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,7 +83,7 @@ func (b *breaker) failed(calls uint64) bool {
 	}
 	b.count++
 	was := b.opened.Load()
-	if was && !b.trying { // a call that began before it opened
+	if was && !trial { // a call that began before it opened
 		return false
 	}
 	within := calls - b.calls

@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -18,84 +22,133 @@ import (
 )
 
 // A Compiler compiles the rewritten module at a path, with a memory of at most
-// so many pages, so that wazero's compilation cache in a directory has it. It
-// may do so in another process, for compilation is neither bounded in time nor
-// in memory.
+// so many pages, so that wazero's compilation cache in a directory has its code
+// for what [fuel.Hollow] leaves of it. It may do so in another process, for
+// compilation is neither bounded in time nor in memory.
 type Compiler func(module, cacheDir string, pages uint32) error
 
 // A cache keeps what was made of modules, so that a restart takes milliseconds:
-// the rewritten binary, and the machine code. Whoever writes there owns the
-// process, and what is damaged can end it: the directory must be ours alone, and
-// files are compared with their hashes before wazero reads them.
+// the machine code, and the rewritten binary without its functions, for wazero
+// would read and validate them, and they are what takes long. Whoever writes there
+// owns the process: the directory must be ours alone. What is damaged can end it:
+// files are compared with their checksums before wazero reads them.
 type cache struct {
-	dir     string // "": nothing is kept
-	compile Compiler
+	dir     string   // "": one for as long as the process runs
+	compile Compiler // nil: nothing is kept, programs compile what they run
 	logger  *slog.Logger
 	options Options // who must vouch for modules
 
-	mu sync.Mutex // one compilation at a time
+	mu        sync.Mutex // one compilation at a time; protects the fields below, and dir
+	ready     bool       // the directory was there, and ours
+	temporary bool
 }
 
 // Names in an entry of the cache.
 const (
-	cachedModule = "module.wasm" // rewritten; that it is there says that it was valid
+	cachedModule = "module.wasm" // rewritten and hollow; that it is there says that it was valid
 	cachedCode   = "code"        // wazero's directory
-	cachedSums   = "sums.json"   // written last: SHA-256 of each file
+	cachedSums   = "sums.json"   // written last: the checksum of each file
+
+	cachedForm = 2 // of an entry
 )
 
-// openCache makes the directory, or checks the one that is there.
-func openCache(dir string, compile Compiler, logger *slog.Logger) (*cache, error) {
-	c := &cache{dir: dir, compile: compile, logger: logger}
-	if dir == "" {
-		return c, nil
+// open makes the directory, or checks the one that is there.
+func (c *cache) open() error {
+	if c.dir == "" {
+		dir, err := os.MkdirTemp("", "edgecache-plugins-")
+		if err != nil {
+			return fmt.Errorf("a directory to compile in (node.data_dir is none): %w", err)
+		}
+		c.dir, c.temporary = dir, true
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+	if err := os.MkdirAll(c.dir, 0o700); err != nil { // a temporary one may have been tidied away
+		return err
 	}
-	info, err := os.Stat(dir)
+	info, err := os.Stat(c.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s: mode %#o lets others write or read machine code that this process runs; chmod 700 expected", dir, mode)
+		return fmt.Errorf("%s: mode %#o lets others write or read machine code that this process runs; chmod 700 expected", c.dir, mode)
 	}
 	if !ours(info) {
-		return nil, fmt.Errorf("%s: it belongs to another user, who could write machine code that this process runs", dir)
+		return fmt.Errorf("%s: it belongs to another user, who could write machine code that this process runs", c.dir)
 	}
-	return c, nil
+	c.ready = true
+	return nil
+}
+
+// close removes the directory if it is of this process.
+func (c *cache) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.temporary {
+		_ = os.RemoveAll(c.dir)
+		c.dir, c.temporary, c.ready = "", false, false
+	}
 }
 
 // key names what is made of a module: it differs where that does.
 func (m *Module) key() string {
-	return fmt.Sprintf("%s-%d.%d-%d-%d", m.SHA256, abiMajor, abiMinor, fuel.Version, m.Manifest.Limits.MemoryPages)
+	return fmt.Sprintf("%s-%s-%d.%d-%d.%d-%d-%s-%s", m.SHA256, m.Manifest.Kind, abiMajor, abiMinor, fuel.Version, cachedForm, m.Manifest.Limits.MemoryPages, wazeroVersion(), runtime.GOARCH)
 }
+
+// wazeroVersion is that of the compiler, "unknown" where the build does not say.
+var wazeroVersion = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == "github.com/tetratelabs/wazero" {
+				return filepath.Base(dep.Version)
+			}
+		}
+	}
+	return "unknown"
+})
 
 // take has a module's binary looked at and rewritten, or finds what was made of
 // it before.
 func (c *cache) take(m *Module, binary []byte) error {
-	if c.dir == "" {
+	if c.compile == nil {
 		return m.take(binary)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.open(); err != nil {
+		return err
+	}
 	entry := filepath.Join(c.dir, m.key())
 	err := c.check(entry)
 	if err == nil {
-		m.code = filepath.Join(entry, cachedCode)
+		m.code, m.renew = filepath.Join(entry, cachedCode), func() error { return c.renew(m, entry) }
 		m.binary, err = os.ReadFile(filepath.Join(entry, cachedModule))
 		return err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		c.logger.Warn("plugins: what was compiled is damaged, it is compiled again", "module", m.Path, "err", err)
 	}
-	if err := m.take(binary); err != nil {
+	return c.fill(m, binary, entry)
+}
+
+// renew compiles a module again whose code wazero does not take.
+func (c *cache) renew(m *Module, entry string) error {
+	binary, err := os.ReadFile(m.Path)
+	if err != nil {
 		return err
 	}
-	return c.fill(m, entry)
+	if sum := sha256.Sum256(binary); hex.EncodeToString(sum[:]) != m.SHA256 {
+		return fmt.Errorf("%s changed while it was loaded", m.Path)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logger.Warn("plugins: what was compiled is for another processor, it is compiled again", "module", m.Path)
+	return c.fill(m, binary, entry)
 }
 
 // fill compiles a module aside, and then puts it in place.
-func (c *cache) fill(m *Module, entry string) error {
+func (c *cache) fill(m *Module, binary []byte, entry string) error {
+	if err := m.take(binary); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp(c.dir, "new-")
 	if err != nil {
 		return err
@@ -107,6 +160,12 @@ func (c *cache) fill(m *Module, entry string) error {
 	}
 	if err := c.compile(path, code, m.Manifest.Limits.MemoryPages); err != nil {
 		return fmt.Errorf("compilation: %w", err)
+	}
+	if m.binary, err = fuel.Hollow(m.binary); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, m.binary, 0o600); err != nil {
+		return err
 	}
 	sums, err := sumsOf(work)
 	if err != nil {
@@ -154,7 +213,10 @@ func (c *cache) check(entry string) error {
 	return nil
 }
 
-// sumsOf returns the hashes of an entry's files.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumsOf returns the sizes and checksums of an entry's files. They tell what is
+// damaged; who may write the files could write the sums.
 func sumsOf(entry string) (map[string]string, error) {
 	sums := map[string]string{}
 	return sums, filepath.WalkDir(entry, func(path string, d fs.DirEntry, err error) error {
@@ -164,24 +226,33 @@ func sumsOf(entry string) (map[string]string, error) {
 		if !d.Type().IsRegular() {
 			return fmt.Errorf("%s is no file", path)
 		}
-		b, err := os.ReadFile(path)
+		name, err := filepath.Rel(entry, path)
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(entry, path)
-		sum := sha256.Sum256(b)
-		sums[name] = hex.EncodeToString(sum[:])
+		sums[name], err = sumOf(path)
 		return err
 	})
 }
 
+func sumOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := crc32.New(castagnoli)
+	size, err := io.Copy(sum, f)
+	return fmt.Sprintf("%d %08x", size, sum.Sum32()), err
+}
+
 // prune removes all entries but those of some modules.
 func (c *cache) prune(keep []string) {
-	if c.dir == "" {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.ready { // nothing was asked of it
+		return
+	}
 	entries, err := os.ReadDir(c.dir)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "new-") || !slices.Contains(keep, e.Name()) {

@@ -1,11 +1,13 @@
 package plugins_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -102,12 +104,74 @@ func TestADamagedCacheIsHealed(t *testing.T) {
 	}
 }
 
+// A directory that moved to another machine has code for another processor: wazero
+// looks for it under another name, and must not run what it finds in its place.
+func TestCodeOfAnotherProcessorIsCompiledAgain(t *testing.T) {
+	dir, c := filepath.Join(t.TempDir(), "plugins"), &compiling{}
+	newHost(t, dir, c, options(map[string]any{"strict": true})).Close()
+	var code, sums string
+	for _, path := range cached(t, dir) {
+		switch name := filepath.Base(path); {
+		case name == "sums.json":
+			sums = path
+		case name != "module.wasm":
+			code = path
+		}
+	}
+	other := strings.Repeat("0", 64)
+	text, err := os.ReadFile(sums)
+	if err == nil {
+		err = os.WriteFile(sums, bytes.ReplaceAll(text, []byte(filepath.Base(code)), []byte(other)), 0o600)
+	}
+	if err = errors.Join(err, os.Rename(code, filepath.Join(filepath.Dir(code), other))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h := newHost(t, dir, c, options(map[string]any{"strict": true}))
+		zoneWorks(t, h)
+		h.Close()
+	}
+	if c.n != 2 {
+		t.Errorf("compiled %d times, want once for each processor", c.n)
+	}
+}
+
+// What is left of two modules without their functions may be the same.
+func TestModulesThatDifferInTheirFunctionsOnly(t *testing.T) {
+	one, other := hostile("verdict-unknown"), hostile("verdict-index")
+	one.Name, other.Name = "one", "other"
+	dir := filepath.Join(t.TempDir(), "plugins")
+	for range 2 { // the second time from the cache
+		h := newHost(t, dir, &compiling{}, one, other)
+		for i, want := range []string{"action 200 is not known", "ORDER names instance 4096 of 3"} {
+			err := h.Filters()[i].Filter.Filter(&request{}, sealed(3), &registry.Selection{All: true})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+		h.Close()
+	}
+	var modules [][]byte
+	for _, path := range cached(t, dir) {
+		if filepath.Base(path) == "module.wasm" {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			modules = append(modules, b)
+		}
+	}
+	if len(modules) != 2 || !bytes.Equal(modules[0], modules[1]) {
+		t.Error("these modules differ in more: take others")
+	}
+}
+
 func TestACacheThatOthersMayWriteIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	_, err := plugins.NewHost(nil, plugins.HostOptions{Dir: dir})
+	_, err := plugins.NewHost([]plugins.FilterOptions{options(nil)}, plugins.HostOptions{Dir: dir})
 	if err == nil || !strings.Contains(err.Error(), "chmod 700 expected") {
 		t.Errorf("%v", err)
 	}
@@ -133,6 +197,12 @@ func TestTheCacheKeepsWhatRunsAndWhatRanBefore(t *testing.T) {
 			t.Errorf("after %s: %d entries, want %d", name, n, want)
 		}
 	}
+	if err := h.Reload("hostile"); err != nil { // to what runs already
+		t.Fatal(err)
+	}
+	if n := entries(); n != 2 {
+		t.Errorf("after a reload that changed nothing: %d entries, want what ran before to be still there", n)
+	}
 }
 
 func TestACompilationThatFailsIsAnError(t *testing.T) {
@@ -140,5 +210,42 @@ func TestACompilationThatFailsIsAnError(t *testing.T) {
 	_, err := plugins.NewHost([]plugins.FilterOptions{options(nil)}, plugins.HostOptions{Dir: filepath.Join(t.TempDir(), "plugins"), Compile: failing})
 	if err == nil || !strings.Contains(err.Error(), "filter zone: ") || !strings.Contains(err.Error(), "compilation: it did not end within 1m0s") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A node that keeps nothing has its modules compiled by somebody else, too.
+func TestWithoutADirectoryModulesAreCompiledAside(t *testing.T) {
+	temp, c := t.TempDir(), &compiling{}
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("TMP", temp) // Windows
+	h := newHost(t, "", c, options(map[string]any{"strict": true}))
+	zoneWorks(t, h)
+	if n := len(cached(t, temp)); c.n != 1 || n < 3 {
+		t.Errorf("compiled %d times, %d files", c.n, n)
+	}
+	if err := h.Reload("zone"); err != nil || c.n != 1 {
+		t.Errorf("reloaded: %v, compiled %d times", err, c.n)
+	}
+	h.Close()
+	failing := func(string, string, uint32) error { return errors.New("out of memory") }
+	if _, err := plugins.NewHost([]plugins.FilterOptions{options(nil)}, plugins.HostOptions{Compile: failing}); err == nil {
+		t.Error("a compilation that fails is no error")
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("%v, left: %v", err, left)
+	}
+}
+
+// What wazero would not find again is another entry.
+func TestAnEntryIsOfOneCompilerAndProcessor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	newHost(t, dir, &compiling{}, options(nil)).Close()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatal(err, entries)
+	}
+	name := entries[0].Name() // a test's build does not say its version
+	if !strings.HasSuffix(name, "-unknown-"+runtime.GOARCH) && !strings.Contains(name, "-v1.") {
+		t.Errorf("its name is %s, wazero's version and %s expected in it", name, runtime.GOARCH)
 	}
 }

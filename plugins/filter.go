@@ -18,7 +18,6 @@ type Filter struct {
 	options FilterOptions
 	logger  *slog.Logger
 	stats   stats
-	breaker breaker
 	current atomic.Pointer[generation]
 
 	mu          sync.Mutex // protects the fields below, and options
@@ -75,7 +74,6 @@ func (c *change) commit() {
 		return
 	}
 	f.generations++
-	f.breaker.reset()
 	if old := f.current.Swap(c.next); old != nil {
 		old.close()
 	}
@@ -119,51 +117,32 @@ func (f *Filter) Close() {
 	}
 }
 
-// errBroken is the error of calls that are not made because so many failed.
-var errBroken = &Failure{"broken", errors.New("its breaker is open: too many calls failed")}
+var errClosed = &Failure{"broken", errors.New("the filter was closed")}
 
 // Filter implements [registry.Filter]. An error is a [*registry.Deny],
 // [registry.ErrFinal], or a [*Failure] after which sel is as it was.
 func (f *Filter) Filter(attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
-	if !f.breaker.allows() {
-		f.stats.broken.Add(1)
-		return errBroken
-	}
-	err := errOver
-	for err == errOver { //nolint:errorlint // run returns it as it is
+	for {
 		g := f.current.Load()
 		if g == nil {
 			return errClosed
 		}
-		err = g.run(attrs, rec, sel)
-	}
-	if e, ok := err.(*Failure); ok { //nolint:errorlint // run returns it as it is
-		f.fail(e)
-		return err
-	}
-	f.breaker.succeeded()
-	return err
-}
-
-func (f *Filter) fail(e *Failure) {
-	n, opened := f.stats.failed(e.Kind), false
-	if e.Kind == "frame" || e.Kind == "busy" { // the guest was not asked
-		f.breaker.abstained()
-	} else {
-		opened = f.breaker.failed(f.stats.calls.sum())
-	}
-	if opened || n == 1 {
-		f.logger.Warn("plugins: a filter failed", "filter", f.name, "kind", e.Kind, "err", e.Err, "breaker open", opened)
+		if err := g.run(attrs, rec, sel); err != errOver { //nolint:errorlint // run returns it as it is
+			return err
+		}
 	}
 }
-
-var errClosed = &Failure{"broken", errors.New("the filter was closed")}
 
 // run remembers what the guest decided, or asks it.
 func (g *generation) run(attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
 	e := g.frameOf(rec)
 	if e.err != nil {
-		return &Failure{"frame", e.err}
+		err := &Failure{"frame", e.err}
+		g.failed(err, false)
+		return err
+	}
+	if attrs == nil {
+		attrs = nothing{}
 	}
 	key := g.keyOf(attrs, sel)
 	if d := e.memo.get(key); d != nil {
@@ -173,9 +152,30 @@ func (g *generation) run(attrs registry.Attrs, rec *registry.Record, sel *regist
 	return g.ask(e, key, attrs, rec, sel)
 }
 
-// ask has the guest decide.
+// errBroken is the error of calls that are not made because so many failed.
+var errBroken = &Failure{"broken", errors.New("its breaker is open: too many calls failed")}
+
+// ask has the guest decide, unless too many calls failed.
 func (g *generation) ask(e *entryFrame, key key, attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
-	g.stats.calls.add()
+	allowed, trial := g.breaker.allows()
+	if !allowed {
+		g.stats.broken.Add(1)
+		return errBroken
+	}
+	err := g.consult(e, key, attrs, rec, sel)
+	switch e, failed := err.(*Failure); { //nolint:errorlint // consult returns them as they are
+	case err == errOver: //nolint:errorlint // likewise
+		g.breaker.abstained(trial)
+	case failed:
+		g.failed(e, trial)
+	default:
+		g.breaker.succeeded(trial)
+	}
+	return err
+}
+
+// consult calls an instance, and does what it says.
+func (g *generation) consult(e *entryFrame, key key, attrs registry.Attrs, rec *registry.Record, sel *registry.Selection) error {
 	i, err := g.acquire()
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (g *generation) ask(e *entryFrame, key key, attrs registry.Attrs, rec *regi
 		g.drop(i)
 		return verdictFailure(err)
 	}
-	if byte(verdict>>8)&verdictCacheable != 0 {
+	if byte(verdict>>8)&verdictCacheable != 0 && i.recent.again(key, e) {
 		e.memo.put(key, d)
 	}
 	err = d.apply(rec, sel, g.least)
@@ -198,13 +198,26 @@ func (g *generation) ask(e *entryFrame, key key, attrs registry.Attrs, rec *regi
 	return err
 }
 
+// failed takes note of a failure.
+func (g *generation) failed(e *Failure, trial bool) {
+	n, opened := g.stats.failed(e.Kind), false
+	if e.Kind == "frame" || e.Kind == "busy" { // the guest was not asked
+		g.breaker.abstained(trial)
+	} else {
+		opened = g.breaker.failed(g.stats.called(), trial)
+	}
+	if opened || n == 1 {
+		g.logger.Warn("plugins: a filter failed", "kind", e.Kind, "err", e.Err, "breaker open", opened)
+	}
+}
+
 // timed calls an instance, and samples how long that takes.
-func (g *generation) timed(i *instance, e *entryFrame, rec *registry.Record, sel *registry.Selection, attrs registry.Attrs) (verdict uint64, n int, err error) {
+func (g *generation) timed(i *filterInstance, e *entryFrame, rec *registry.Record, sel *registry.Selection, attrs registry.Attrs) (verdict uint64, n int, err error) {
 	if i.calls++; i.calls%sampled != 0 {
-		return i.call(e, rec, sel, attrs)
+		return i.ask(e, rec, sel, attrs)
 	}
 	began := time.Now()
-	verdict, n, err = i.call(e, rec, sel, attrs)
+	verdict, n, err = i.ask(e, rec, sel, attrs)
 	g.stats.took.Add(uint64(time.Since(began)))
 	g.stats.timed.Add(1)
 	return verdict, n, err

@@ -15,6 +15,23 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
+// A Test is a fixture, of either kind of plugin.
+type Test interface {
+	// Run runs all cases on both of wazero's engines and returns what is not as
+	// it should be, each an error.
+	Run(m *Module, logger *slog.Logger) []error
+	Place() string // the fixture's file
+	Len() int      // its cases
+}
+
+// ReadTest reads a fixture of a module.
+func ReadTest(m *Module, path string) (Test, error) {
+	if m.Manifest.Kind == kindAdapter {
+		return ReadAdapterFixture(path)
+	}
+	return ReadFixture(path)
+}
+
 // A Fixture is a test of a filter: a configuration, a service, and what is to
 // become of it in some cases.
 type Fixture struct {
@@ -95,6 +112,12 @@ func ReadFixture(path string) (f *Fixture, err error) {
 	}
 	return f, nil
 }
+
+// Place returns the fixture's file.
+func (f *Fixture) Place() string { return f.Path }
+
+// Len returns how many cases it has.
+func (f *Fixture) Len() int { return len(f.Cases) }
 
 // Record returns the service, sealed.
 func (f *Fixture) Record() *registry.Record { return f.record }

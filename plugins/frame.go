@@ -26,6 +26,7 @@ type entryFrame struct {
 // is given there, so that guests compare offsets.
 type zoneAt struct {
 	zone string
+	hash uint32
 	off  uint32
 }
 
@@ -33,10 +34,10 @@ var frameVersions atomic.Uint64
 
 // frameOf returns the frame of a record, made at first use and kept with it.
 func (g *generation) frameOf(rec *registry.Record) *entryFrame {
-	if e := rec.Derived(&g.owner); e != nil {
+	if e := rec.Derived(g.owner); e != nil {
 		return e.(*entryFrame)
 	}
-	return rec.Derive(&g.owner, newFrame(rec, g.module.Manifest.Needs.Meta)).(*entryFrame)
+	return rec.Derive(g.owner, newFrame(rec, g.module.Manifest.Needs.Meta)).(*entryFrame)
 }
 
 // newFrame encodes a record, with some metadata of each instance.
@@ -53,26 +54,26 @@ func newFrame(rec *registry.Record, meta []string) *entryFrame {
 	}
 	e.part = w.part
 	for i := range rec.Instances {
-		if zone := rec.Instances[i].Zone; zone != "" && e.zoneOff(zone) == 0 {
-			e.zones = append(e.zones, zoneAt{zone, w.seen[zone]})
+		if zone := rec.Instances[i].Zone; zone != "" && e.zoneAt(zone) == nil {
+			e.zones = append(e.zones, zoneAt{zone, zoneHash(zone), w.seen[zone]})
 		}
 	}
-	// What attributes may take is left free, so that a frame fits or does not
-	// whatever a client sends.
-	if size := entryOff + len(e.part); size > inCap-maxAttr {
-		e.err, e.part = fmt.Errorf("%s takes %d bytes in a filter's frame, at most %d fit", rec.Key, size, inCap-maxAttr), nil
+	// What an attribute may take is left free: a frame fits or does not whatever
+	// a client sends.
+	if size := entryOff + len(e.part); size > maxEntry {
+		e.err, e.part = fmt.Errorf("%s takes %d bytes in a filter's frame, at most %d fit", rec.Key, size, maxEntry), nil
 	}
 	return e
 }
 
-// zoneOff returns where a zone lies, 0 if no instance is in it.
-func (e *entryFrame) zoneOff(zone string) uint32 {
+// zoneAt returns where a zone lies, nil if no instance is in it.
+func (e *entryFrame) zoneAt(zone string) *zoneAt {
 	for i := range e.zones {
 		if e.zones[i].zone == zone {
-			return e.zones[i].off
+			return &e.zones[i]
 		}
 	}
-	return 0
+	return nil
 }
 
 type frameWriter struct {

@@ -22,7 +22,7 @@ func FuzzManifest(f *testing.F) {
 		if (m == nil) == (err == nil) {
 			t.Fatalf("%v, %v", m, err)
 		}
-		if err == nil && (m.Limits.Fuel <= 0 || m.Limits.Fuel > mostFuel || m.Limits.MemoryPages == 0 || m.Limits.MemoryPages > maxPages || len(m.Needs.slotList()) > maxSlots) {
+		if err == nil && (m.Limits.Fuel <= 0 || m.Limits.Fuel > mostAdapterFuel || m.Limits.MemoryPages == 0 || m.Limits.MemoryPages > adapterPages || len(m.Needs.slotList()) > maxSlots) {
 			t.Errorf("it is taken: %+v", m)
 		}
 	})
@@ -31,10 +31,10 @@ func FuzzManifest(f *testing.F) {
 // FuzzVerdict gives the host any verdict, and anything in the guest's memory:
 // what is left is always a part of what there was.
 func FuzzVerdict(f *testing.F) {
-	for _, v := range []uint64{0, 1 | 5<<32, 2 | 1<<32, 3 | 2<<32, 5 | 403<<16 | 3<<32, 255} {
+	for _, v := range []uint64{0, 1 | 5<<32, 1 | 4<<8 | 5<<32, 2 | 1<<32, 2 | 4<<8 | 1<<32, 3 | 2<<32, 5 | 403<<16 | 3<<32, 255} {
 		f.Add(v, []byte{1, 0, 0, 0}, uint8(3), true)
 	}
-	g := &generation{name: "x", may: mays}
+	g := &generation{program: &program{name: "x"}, may: mays}
 	f.Fuzz(func(t *testing.T, verdict uint64, out []byte, n uint8, all bool) {
 		rec := &registry.Record{Key: registry.Key{Registry: "r", Name: "web"}, Instances: make([]registry.Instance, int(n)+2)}
 		sel := registry.Selection{All: all}
@@ -44,7 +44,7 @@ func FuzzVerdict(f *testing.F) {
 			}
 		}
 		before := sel.Len(rec)
-		i := &instance{gen: g, view: make([]byte, arenaSize), picks: make([]int32, 0, maxInstances)}
+		i := &filterInstance{gen: g, view: make([]byte, arenaSize), picks: make([]int32, 0, maxInstances)}
 		copy(i.view[inCap:], out)
 		d, err := i.decide(verdict, before, i.picks)
 		if err != nil {
@@ -57,6 +57,9 @@ func FuzzVerdict(f *testing.F) {
 				t.Fatalf("verdict %#x leaves %v of %d", verdict, sel.Picks, before)
 			}
 			seen[p] = true
+		}
+		if verdict>>8&verdictFirst != 0 && sel.Len(rec) != before {
+			t.Fatalf("verdict %#x leaves %d of %d", verdict, sel.Len(rec), before)
 		}
 		if d.deny != nil && err != d.deny { //nolint:errorlint // apply returns it as it is
 			t.Fatalf("denied with %v", err)

@@ -1,85 +1,63 @@
 package plugins
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/tetratelabs/wazero"
-	"golang.org/x/time/rate"
+	"time"
 
 	"github.com/edgecache/edgecache/registry"
 )
 
-// A generation is a filter's module with its configuration, compiled, and its
-// instances. It never changes.
+// A generation is what a filter runs with one configuration, and its instances.
+// It never changes.
 type generation struct {
-	name     string
-	module   *Module
-	config   []byte
+	*program
 	may      []May
+	reorders bool // may has MayReorder
 	slots    []slot
-	least    int // instances that a mask must leave
+	keySlots []slot // those that memos go by
+	least    int    // instances that a mask must leave
 	fuel     int32
 	perEach  int32
-	logger   *slog.Logger
-	stats    *stats
-	lines    *rate.Limiter
-	owner    registry.Owner
-	runtime  wazero.Runtime
-	code     wazero.CompilationCache // nil: none
-	compiled wazero.CompiledModule
-	pool     pool
+	owner    *registry.Owner // by itself: records that nobody asks for keep it
+	breaker  breaker
+	clock    clock
+	pool     *pool
 	closed   atomic.Bool
 	ending   sync.Once
 	over     chan struct{} // closed once nothing of it runs
+
+	began   time.Time
+	starts  atomic.Int64 // ns that the last instance took to begin
+	renewed atomic.Int64 // ns after began that an instance was last recycled
 }
 
 // newGeneration compiles a module and runs a first instance of it.
 func newGeneration(o *FilterOptions, m *Module, logger *slog.Logger, s *stats) (g *generation, err error) {
-	config, err := o.configJSON()
+	p, err := newProgram(o.Name, m, o.Config, o.interpreted, logger, s)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
-	limits := m.Manifest.Limits
+	said := &m.Manifest
 	g = &generation{
-		name: o.Name, module: m, config: config, may: m.Manifest.May, slots: m.Manifest.Needs.slotList(), least: o.MinKeep,
-		fuel: limits.Fuel, perEach: limits.FuelPerInstance, logger: logger.With("filter", o.Name), stats: s,
-		lines: rate.NewLimiter(logRate, logRate), over: make(chan struct{}),
+		program: p, may: said.May, reorders: slices.Contains(said.May, MayReorder), slots: said.Needs.slotList(), keySlots: said.Needs.keySlots(),
+		least: o.MinKeep, fuel: said.Limits.Fuel, perEach: said.Limits.FuelPerInstance, owner: &registry.Owner{}, over: make(chan struct{}), began: time.Now(),
 	}
-	ctx := context.Background()
-	engine := runtimeConfig(o.interpreted, limits.MemoryPages)
-	if m.code != "" {
-		if g.code, err = wazero.NewCompilationCacheWithDir(m.code); err != nil {
-			return nil, err
-		}
-		engine = engine.WithCompilationCache(g.code)
-	}
-	g.runtime = wazero.NewRuntimeWithConfig(ctx, engine)
-	defer func(made *generation) {
-		if err != nil {
-			made.end()
-		}
-	}(g)
-	if g.compiled, err = g.runtime.CompileModule(ctx, m.binary); err != nil {
-		return nil, err
-	}
-	if err := link(ctx, g.runtime); err != nil {
-		return nil, err
-	}
-	g.pool.places = make([]place, o.pool())
+	g.pool = newPool(o.pool())
 	for range min(runtime.GOMAXPROCS(0), o.pool()) {
-		i, err := g.instantiate()
+		i, err := g.another()
 		if err != nil {
+			g.end()
 			return nil, err
 		}
-		g.pool.room()
 		g.pool.put(i)
 	}
+	s.begin(g.pool)
 	return g, nil
 }
 
@@ -95,28 +73,43 @@ var (
 
 // acquire returns an instance to call. The error is errOver if another
 // generation has taken over.
-func (g *generation) acquire() (*instance, error) {
+func (g *generation) acquire() (*filterInstance, error) {
 	if i := g.pool.take(); i != nil {
 		return i, nil
 	}
-	if !g.pool.room() {
+	i, err := g.another()
+	if err != nil && err != errBusy && err != errOver { //nolint:errorlint // another returns them as they are
+		return nil, &Failure{"trap", fmt.Errorf("a further instance: %w", err)}
+	}
+	return i, err
+}
+
+// another makes an instance, for whoever calls it. The error is errBusy if there
+// are as many as there may be, errOver if another generation has taken over.
+func (g *generation) another() (*filterInstance, error) {
+	at, ok := g.pool.room()
+	if !ok {
+		if g.closed.Load() { // its instances end: the next one has some
+			return nil, errOver
+		}
 		return nil, errBusy
 	}
 	if g.closed.Load() { // asked once it is counted: from here on the generation does not end
-		g.drop(nil)
+		g.left(at)
 		return nil, errOver
 	}
 	i, err := g.instantiate()
 	if err != nil {
-		g.drop(nil)
-		return nil, &Failure{"trap", fmt.Errorf("a further instance: %w", err)}
+		g.left(at)
+		return nil, err
 	}
+	g.pool.settle(i, at)
 	return i, nil
 }
 
 // release gives back an instance that is well.
-func (g *generation) release(i *instance) {
-	if i.grown() {
+func (g *generation) release(i *filterInstance) {
+	if i.grown() && g.renews() {
 		g.stats.recycled.Add(1)
 		g.drop(i)
 		return
@@ -127,13 +120,26 @@ func (g *generation) release(i *instance) {
 	}
 }
 
-// drop ends an instance that must not be used again; nil is one that did not
-// come to be.
-func (g *generation) drop(i *instance) {
-	if i != nil {
-		i.close()
-	}
-	g.pool.live.Add(-1)
+// renewShare of the time instances begin anew, one after the other.
+const renewShare = 20
+
+// renews reports whether a guest that has grown may be replaced now. One that
+// always grows would else have every request pay for what it does before its
+// first; its memory has a bound besides.
+func (g *generation) renews() bool {
+	now, last := int64(time.Since(g.began)), g.renewed.Load()
+	return now-last >= renewShare*g.starts.Load() && g.renewed.CompareAndSwap(last, now)
+}
+
+// drop ends an instance that must not be used again.
+func (g *generation) drop(i *filterInstance) {
+	i.close()
+	g.left(i.at)
+}
+
+// left frees a place.
+func (g *generation) left(at int) {
+	g.pool.leave(at)
 	if g.closed.Load() {
 		g.drain()
 	}
@@ -150,25 +156,14 @@ func (g *generation) close() {
 func (g *generation) drain() {
 	for i := g.pool.take(); i != nil; i = g.pool.take() {
 		i.close()
-		g.pool.live.Add(-1)
+		g.pool.leave(i.at)
 	}
-	if g.pool.live.Load() == 0 {
+	if g.pool.count() == 0 {
 		g.ending.Do(func() {
+			g.clock.end()
+			g.stats.end(g.pool)
 			g.end()
 			close(g.over)
 		})
-	}
-}
-
-// end gives back what wazero holds: of a runtime with a cache, the code of each
-// module has to be closed by itself.
-func (g *generation) end() {
-	ctx := context.Background()
-	if g.compiled != nil {
-		_ = g.compiled.Close(ctx)
-	}
-	_ = g.runtime.Close(ctx)
-	if g.code != nil {
-		_ = g.code.Close(ctx)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,15 +15,18 @@ import (
 // HostOptions are what all plugins of a node have in common.
 type HostOptions struct {
 	Options
-	Dir     string       // where compiled modules are kept; "": nowhere
+	Dir     string       // where compiled modules are kept; "": in one for as long as the host runs
+	Values  string       // directory of what adapters keep; "": in memory
 	Compile Compiler     // nil: [Compile]
 	Logger  *slog.Logger // nil: discard
 }
 
-// A Host runs the filters of a configuration, in its order.
+// A Host runs the plugins of a configuration: filters in its order, adapters as
+// they are opened.
 type Host struct {
 	logger *slog.Logger
 	cache  *cache
+	values string
 	named  atomic.Pointer[[]registry.NamedFilter]
 	runs   atomic.Pointer[[]*Filter] // likewise
 
@@ -31,7 +35,12 @@ type Host struct {
 
 	mu       sync.Mutex // one change at a time; protects the fields below
 	filters  []*Filter
-	previous []string // keys of the modules that ran before the last change
+	runsNow  []string // keys of the modules that run
+	previous []string // of those before the last change
+
+	adaptersMu sync.Mutex // protects the fields below; taken within mu
+	adapters   []*Adapter // in the order they were opened
+	keeps      map[string]*keep
 }
 
 // NewHost loads all filters of a configuration. The caller closes the host.
@@ -42,18 +51,16 @@ func NewHost(list []FilterOptions, o HostOptions) (*Host, error) {
 	if o.Compile == nil {
 		o.Compile = Compile
 	}
-	c, err := openCache(o.Dir, o.Compile, o.Logger)
-	if err != nil {
-		return nil, err
-	}
-	c.options = o.Options
-	h := &Host{logger: o.Logger, cache: c, ended: make(chan struct{}), idled: make(chan struct{})}
+	c := &cache{dir: o.Dir, compile: o.Compile, logger: o.Logger, options: o.Options}
+	h := &Host{logger: o.Logger, cache: c, values: o.Values, keeps: map[string]*keep{}, ended: make(chan struct{}), idled: make(chan struct{})}
 	h.publish(nil)
 	p, err := h.Prepare(list)
 	if err != nil {
+		c.close()
 		return nil, err
 	}
-	p.Commit()
+	p.commit() // nothing is pruned before adapters are opened
+	h.mu.Unlock()
 	go h.idle()
 	return h, nil
 }
@@ -105,8 +112,13 @@ func (h *Host) find(name string) *Filter {
 // Commit has the plan take effect. Filters that it does not name end once their
 // calls have.
 func (p *Plan) Commit() {
+	defer p.host.mu.Unlock()
+	p.commit()
+	p.host.prune()
+}
+
+func (p *Plan) commit() {
 	h := p.host
-	defer h.mu.Unlock()
 	old := h.filters
 	h.filters = nil
 	for _, c := range p.changes {
@@ -114,7 +126,6 @@ func (p *Plan) Commit() {
 		h.filters = append(h.filters, c.filter)
 	}
 	h.publish(h.filters)
-	h.prune()
 	for _, f := range old {
 		if !slices.Contains(h.filters, f) {
 			f.Close()
@@ -130,22 +141,32 @@ func (p *Plan) Abandon() {
 	p.host.mu.Unlock()
 }
 
-// Reload has one filter run what is now at its path. It is
+// Prune has the cache keep what runs, and what ran before. It is called once the
+// plugins of a configuration are all there.
+func (h *Host) Prune() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.prune()
+}
+
+// Reload has one plugin run what is now at its path. It is
 // [registry.ErrNotFound] if there is none of that name.
 func (h *Host) Reload(name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.find(name)
-	if f == nil {
+	if f := h.find(name); f != nil {
+		f.mu.Lock()
+		o := f.options
+		f.mu.Unlock()
+		if err := f.Reload(o); err != nil {
+			return err
+		}
+		h.publish(h.filters)
+	} else if a := h.opened()[name]; a == nil {
 		return registry.ErrNotFound
-	}
-	f.mu.Lock()
-	o := f.options
-	f.mu.Unlock()
-	if err := f.Reload(o); err != nil {
+	} else if err := a.reload(); err != nil {
 		return err
 	}
-	h.publish(h.filters)
 	h.prune()
 	return nil
 }
@@ -156,8 +177,14 @@ func (h *Host) prune() {
 	for _, f := range h.filters {
 		keys = append(keys, f.current.Load().module.key())
 	}
-	h.cache.prune(slices.Concat(keys, h.previous))
-	h.previous = keys
+	for _, a := range h.opened() {
+		keys = append(keys, a.current.Load().module.key())
+	}
+	slices.Sort(keys)
+	if !slices.Equal(keys, h.runsNow) {
+		h.previous, h.runsNow = h.runsNow, keys
+	}
+	h.cache.prune(slices.Concat(h.runsNow, h.previous))
 }
 
 // publish makes the list that answers go by.
@@ -176,16 +203,21 @@ func (h *Host) publish(filters []*Filter) {
 	h.runs.Store(&filters)
 }
 
-// Status returns what is known of each plugin, in config order.
+// Status returns what is known of each plugin: filters in config order, then
+// adapters by name.
 func (h *Host) Status() []registry.PluginStatus {
 	list := []registry.PluginStatus{}
 	for _, f := range *h.runs.Load() {
 		list = append(list, f.Status())
 	}
+	adapters := h.opened()
+	for _, name := range slices.Sorted(maps.Keys(adapters)) {
+		list = append(list, adapters[name].Status())
+	}
 	return list
 }
 
-// Close ends all filters; calls under way end first.
+// Close ends all filters; calls under way end first. Adapters must be closed.
 func (h *Host) Close() {
 	h.closing.Do(func() { close(h.ended) })
 	<-h.idled
@@ -196,4 +228,10 @@ func (h *Host) Close() {
 		f.Close()
 	}
 	h.filters = nil
+	h.cache.close()
+	h.adaptersMu.Lock()
+	defer h.adaptersMu.Unlock()
+	for _, k := range h.keeps {
+		k.close()
+	}
 }

@@ -55,6 +55,9 @@ func TestHowCallsFailAndWhatTheirAuthorReads(t *testing.T) {
 		"growtable":        {"fuel", "out of fuel"},
 		"bulk":             {"fuel", "out of fuel"},
 		"walk":             {"fuel", "out of fuel"},
+		"unwind":           {"fuel", "out of fuel"},
+		"random":           {"fuel", "out of fuel"},
+		"config":           {"fuel", "out of fuel"},
 		"trap-unreachable": {"trap", "trap: unreachable, in "},
 		"trap-divide":      {"trap", "trap: integer divide by zero"},
 		"trap-overflow":    {"trap", "trap: integer overflow"},
@@ -74,7 +77,11 @@ func TestHowCallsFailAndWhatTheirAuthorReads(t *testing.T) {
 		"verdict-error":    {"guest", "the guest failed with code 7 and no error_set"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFilter(t, hostile(name))
+			o := hostile(name)
+			if name == "config" {
+				o.Config = map[string]any{"x": strings.Repeat("x", 60_000)}
+			}
+			f := newFilter(t, o)
 			rec := sealed(3)
 			for range 2 {
 				sel := &registry.Selection{All: true}
@@ -182,34 +189,31 @@ func TestAServiceThatIsTooLargeOpensNoBreaker(t *testing.T) {
 }
 
 func TestTheBreakerOpensAndRecovers(t *testing.T) {
-	o := hostile("loop")
-	f := newFilter(t, o)
-	rec := sealed(3)
-	call := func() error { return f.Filter(&request{}, rec, &registry.Selection{All: true}) }
+	f := newFilter(t, hostile("moody"))
+	call := func(n int) error { return f.Filter(&request{}, sealed(n), &registry.Selection{All: true}) }
 	for i := range 5 {
 		if s := f.Status(); s.Breaker != "closed" {
 			t.Fatalf("%s after %d failures", s.Breaker, i)
 		}
-		_ = call()
+		_ = call(3)
 	}
-	if e, ok := errors.AsType[*plugins.Failure](call()); !ok || e.Kind != "broken" {
+	if e, ok := errors.AsType[*plugins.Failure](call(2)); !ok || e.Kind != "broken" {
 		t.Errorf("after five failures in a row: %v, want that no call is made", e)
 	}
-	if s := f.Status(); s.Breaker != "open" || s.Calls != 5 {
+	if s := f.Status(); s.Breaker != "open" || s.Calls != 5 || s.Skipped != 1 {
 		t.Errorf("status %+v", s)
 	}
 	deadline := time.Now().Add(time.Minute)
 	for f.Status().Calls == 5 && time.Now().Before(deadline) {
-		_ = call()
+		_ = call(3)
 	}
-	if s := f.Status(); s.Calls != 6 || s.Breaker == "closed" {
-		t.Errorf("status after a call was tried: %+v", s)
+	if s := f.Status(); s.Calls != 6 || s.Breaker != "open" {
+		t.Errorf("status after a call was tried and failed: %+v", s)
 	}
-	o.Plugin = filepath.Join("testdata", "hostile", "scribble.wasm")
-	if err := f.Reload(o); err != nil {
-		t.Fatal(err)
+	for f.Status().Calls == 6 && time.Now().Before(deadline) {
+		_ = call(2)
 	}
-	if err := call(); err != nil || f.Status().Breaker != "closed" {
-		t.Errorf("after a better module came: %v", err)
+	if s := f.Status(); s.Calls != 7 || s.Breaker != "closed" {
+		t.Errorf("status after a call was tried and did not fail: %+v", s)
 	}
 }

@@ -9,7 +9,7 @@ const (
 	idleFuel  = 20_000_000 // Go's collector takes half of it, some 2 ms
 )
 
-// idle has one instance of each filter clean up, from time to time.
+// idle has one instance of each plugin clean up, from time to time.
 func (h *Host) idle() {
 	defer close(h.idled)
 	tick := time.NewTicker(idleEvery)
@@ -25,29 +25,42 @@ func (h *Host) idle() {
 				g.idle()
 			}
 		}
+		for _, a := range h.opened() {
+			a.current.Load().tidy()
+		}
 	}
 }
 
-// idle has an instance clean up that worked since it last did, if another one is
-// there for requests.
+// idle has an instance clean up that worked since it last did. A request that
+// finds none meanwhile, nor room for another one, is told that all are busy.
 func (g *generation) idle() {
-	if g.pool.live.Load() < 2 {
-		return
+	for at := range g.pool.places {
+		i := g.pool.takeFrom(at)
+		switch {
+		case i == nil:
+		case i.clean == nil:
+			g.release(i)
+			return
+		case i.calls == i.cleaned:
+			g.release(i)
+		case i.cleanUp() != nil:
+			g.drop(i)
+			return
+		default:
+			g.release(i)
+			return
+		}
 	}
-	i := g.pool.take()
-	if i == nil {
-		return
-	}
-	if i.idle == nil || i.calls == i.cleaned {
-		g.release(i)
-		return
-	}
+}
+
+// cleanUp calls ec_idle. After an error, which is logged, the instance must not
+// be used again.
+func (i *instance) cleanUp() error {
 	i.cleaned = i.calls
-	i.fuel.Set(idleFuel)
-	if err := i.idle.CallWithStack(i.ctx, i.stack[:]); err != nil {
-		g.logger.Warn("plugins: ec_idle failed", "err", i.explain(err, idleFuel))
-		g.drop(i)
-		return
+	i.fund(idleFuel)
+	err := i.clean.CallWithStack(i.ctx, i.stack[:])
+	if err != nil {
+		i.prog.logger.Warn("plugins: ec_idle failed", "err", i.explain(err, idleFuel))
 	}
-	g.release(i)
+	return err
 }

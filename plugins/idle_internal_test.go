@@ -19,9 +19,8 @@ func TestAnInstanceThatWorkedCleansUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { g.close(); <-g.over }()
-	for n := g.pool.live.Load(); n < 2; n++ { // whatever GOMAXPROCS is
-		g.pool.room()
-		i, err := g.instantiate()
+	for g.pool.count() < 2 { // whatever GOMAXPROCS is
+		i, err := g.another()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +30,7 @@ func TestAnInstanceThatWorkedCleansUp(t *testing.T) {
 	rec := benchRecord(3)
 	kept := func() int {
 		i := g.pool.take()
-		verdict, n, err := i.call(g.frameOf(rec), rec, &registry.Selection{All: true}, zoned(""))
+		verdict, n, err := i.ask(g.frameOf(rec), rec, &registry.Selection{All: true}, zoned(""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,12 +54,35 @@ func TestAnInstanceThatWorkedCleansUp(t *testing.T) {
 		t.Errorf("it cleaned up %d times, want once", n)
 	}
 	g.idle() // which fails
-	if n := g.pool.live.Load(); n != 1 {
+	if n := g.pool.count(); n != 1 {
 		t.Errorf("%d instances, want that the one that failed is gone", n)
 	}
 	g.pool.put(first)
-	g.idle() // the last one is left for requests
-	if n := g.pool.live.Load(); n != 1 {
-		t.Errorf("%d instances", n)
+	if kept(); first.cleaned != 0 {
+		t.Error("it cleaned up")
+	}
+	g.idle() // the only one
+	if n := kept(); n != 1 {
+		t.Errorf("the only one cleaned up %d times, want once", n)
+	}
+}
+
+func TestTheInstanceThatWorkedIsFound(t *testing.T) {
+	g := newGen(t, "idle", 3)
+	defer func() { g.close(); <-g.over }()
+	for g.pool.count() < 3 {
+		i, err := g.another()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.pool.put(i)
+	}
+	for at := range g.pool.places {
+		i := g.pool.places[at].instance
+		i.calls++
+		g.idle()
+		if i.cleaned != i.calls {
+			t.Errorf("the instance at place %d worked, and has not cleaned up", at)
+		}
 	}
 }

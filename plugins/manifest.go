@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,12 +18,24 @@ import (
 type Manifest struct {
 	Name    string `yaml:"name"`
 	Version string `yaml:"version"`
-	Kind    string `yaml:"kind"` // filter
+	Kind    string `yaml:"kind"` // filter, adapter
 	ABI     string `yaml:"abi"`  // "1.0"
-	Needs   Needs  `yaml:"needs"`
-	May     []May  `yaml:"may"`
 	Limits  Limits `yaml:"limits"`
+
+	// Of filters.
+	Needs Needs `yaml:"needs"`
+	May   []May `yaml:"may"`
+
+	// Of adapters.
+	HTTP []string `yaml:"http"` // origins that it wants to reach; *: those that the operator allows
+	KV   bool     `yaml:"kv"`   // it keeps values
 }
+
+// Kinds of plugins.
+const (
+	kindFilter  = "filter"
+	kindAdapter = "adapter"
+)
 
 // Needs are the attributes that calls of a filter carry, in the order of their
 // slots: headers, query, attrs.
@@ -35,9 +48,9 @@ type Needs struct {
 
 // Limits are what a plugin wants of the host, within the host's own.
 type Limits struct {
-	MemoryPages     uint32 `yaml:"memory_pages"`      // of 64 KiB each; 0: 64
-	Fuel            int32  `yaml:"fuel"`              // of a call; 0: 150 000
-	FuelPerInstance int32  `yaml:"fuel_per_instance"` // besides, for each in the frame; 0: 100
+	MemoryPages     uint32 `yaml:"memory_pages"`      // of 64 KiB each; 0: 64, of an adapter 256
+	Fuel            int32  `yaml:"fuel"`              // of a call; 0: 150 000, of an adapter 500 000 000
+	FuelPerInstance int32  `yaml:"fuel_per_instance"` // besides, for each in the frame of a filter; 0: 100
 }
 
 // A May is something that a filter does to answers.
@@ -67,8 +80,11 @@ const manifestSection = "edgecache.manifest"
 
 const (
 	maxManifest = 64 << 10
-	maxPages    = 256 // 16 MiB
-	usualPages  = 64
+
+	filterPages      = 256 // at most: 16 MiB
+	usualFilterPages = 64
+	adapterPages     = 1024 // 64 MiB
+	usualPages       = 256
 )
 
 // readManifest returns the manifest of the module at a path: that of the given
@@ -109,22 +125,28 @@ func ParseManifest(text []byte) (m *Manifest, err error) {
 	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(m); err != nil {
 		return nil, err
 	}
-	if m.Limits.MemoryPages == 0 {
-		m.Limits.MemoryPages = usualPages
-	}
-	if m.Limits.Fuel == 0 {
-		m.Limits.Fuel = callFuel
-	}
-	if m.Limits.FuelPerInstance == 0 {
-		m.Limits.FuelPerInstance = instanceFuel
-	}
+	m.Limits.complete(m.Kind == kindAdapter)
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-var pluginName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+// complete sets what is left out.
+func (l *Limits) complete(adapter bool) {
+	pages, fuel, each := uint32(usualFilterPages), int32(callFuel), int32(instanceFuel)
+	if adapter {
+		pages, fuel, each = usualPages, adapterFuel, 0
+	}
+	l.MemoryPages = cmp.Or(l.MemoryPages, pages)
+	l.Fuel = cmp.Or(l.Fuel, fuel)
+	l.FuelPerInstance = cmp.Or(l.FuelPerInstance, each)
+}
+
+var (
+	pluginName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`) // in manifest and configuration
+	headerName = regexp.MustCompile("^[a-z0-9!#$%&'*+.^_`|~-]{1,256}$")
+)
 
 func (m *Manifest) validate() error {
 	var errs []error
@@ -132,12 +154,8 @@ func (m *Manifest) validate() error {
 	if !pluginName.MatchString(m.Name) {
 		add("name: %q: 1 to 63 of a-z 0-9 . - expected", m.Name)
 	}
-	switch m.Kind {
-	case "filter":
-	case "adapter":
-		add("kind: adapters are not in this version; filter expected")
-	default:
-		add("kind: %q: filter expected", m.Kind)
+	if m.Kind != kindFilter && m.Kind != kindAdapter {
+		add("kind: %q: filter or adapter expected", m.Kind)
 	}
 	var major, minor int
 	if n, err := fmt.Sscanf(m.ABI, "%d.%d", &major, &minor); n != 2 || err != nil {
@@ -145,14 +163,25 @@ func (m *Manifest) validate() error {
 	} else if major != abiMajor || minor > abiMinor {
 		add("abi: %s: this host has %d.%d; a module for a newer one does not run here", m.ABI, abiMajor, abiMinor)
 	}
+	if m.Kind == kindAdapter {
+		errs = append(errs, m.validateAdapter(), m.Limits.validate(adapterPages, mostAdapterFuel))
+	} else {
+		errs = append(errs, m.validateFilter(), m.Limits.validate(filterPages, mostFuel))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manifest) validateFilter() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, a := range m.Needs.Attrs {
 		if !slices.Contains(attributes, a) {
 			add("needs.attrs: %q: one of %s expected", a, strings.Join(attributes, ", "))
 		}
 	}
 	for _, h := range m.Needs.Headers {
-		if h == "" || h != strings.ToLower(h) {
-			add("needs.headers: %q: a name in lower case expected", h)
+		if !headerName.MatchString(h) {
+			add("needs.headers: %q: the name of a header in lower case expected", h)
 		}
 	}
 	if n := m.Needs.slots(); n > maxSlots {
@@ -166,19 +195,40 @@ func (m *Manifest) validate() error {
 			add("may: %q: some of %s expected", may, joined(mays))
 		}
 	}
-	return errors.Join(append(errs, m.Limits.validate())...)
+	if len(m.HTTP) > 0 || m.KV {
+		add("http, kv: a filter has no I/O; of adapters only")
+	}
+	return errors.Join(errs...)
 }
 
-func (l *Limits) validate() error {
+func (m *Manifest) validateAdapter() error {
 	var errs []error
-	if l.MemoryPages > maxPages {
-		errs = append(errs, fmt.Errorf("limits.memory_pages: %d, at most %d (16 MiB) expected", l.MemoryPages, maxPages))
+	if m.Needs.slots()+len(m.Needs.Meta)+len(m.May) > 0 || m.Limits.FuelPerInstance != 0 {
+		errs = append(errs, errors.New("needs, may, limits.fuel_per_instance: of filters only"))
 	}
-	if l.Fuel < 0 || l.Fuel > mostFuel {
-		errs = append(errs, fmt.Errorf("limits.fuel: %d, at most %d expected", l.Fuel, mostFuel))
+	for i, text := range m.HTTP {
+		if text == anyOrigin {
+			continue
+		}
+		if _, err := parseGrant(text); err != nil {
+			errs = append(errs, fmt.Errorf("http[%d]: %w", i, err))
+		} else if len(strings.Fields(text)) > 1 {
+			errs = append(errs, fmt.Errorf("http[%d]: %q: networks are granted by the operator's allow; an origin expected", i, text))
+		}
 	}
-	if l.FuelPerInstance < 0 || l.FuelPerInstance > mostFuel {
-		errs = append(errs, fmt.Errorf("limits.fuel_per_instance: %d, at most %d expected", l.FuelPerInstance, mostFuel))
+	return errors.Join(errs...)
+}
+
+func (l *Limits) validate(pages uint32, fuel int32) error {
+	var errs []error
+	if l.MemoryPages > pages {
+		errs = append(errs, fmt.Errorf("limits.memory_pages: %d, at most %d (%d MiB) expected", l.MemoryPages, pages, pages/16))
+	}
+	if l.Fuel < 0 || l.Fuel > fuel {
+		errs = append(errs, fmt.Errorf("limits.fuel: %d, at most %d expected", l.Fuel, fuel))
+	}
+	if l.FuelPerInstance < 0 || l.FuelPerInstance > fuel {
+		errs = append(errs, fmt.Errorf("limits.fuel_per_instance: %d, at most %d expected", l.FuelPerInstance, fuel))
 	}
 	return errors.Join(errs...)
 }

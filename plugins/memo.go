@@ -10,7 +10,6 @@ import (
 type memo struct {
 	ways [memoWays]atomic.Pointer[memoized]
 	next atomic.Uint32
-	seen [memoWays]atomic.Uint64 // keys, in part, that came once: what never comes again is not kept
 }
 
 const memoWays = 4
@@ -29,12 +28,22 @@ func (m *memo) get(k key) *decision {
 	return nil
 }
 
-// put keeps a decision from the second time on that it is made.
 func (m *memo) put(k key, d decision) {
-	if seen := &m.seen[k[1]%memoWays]; seen.Load() != k[0] {
-		seen.Store(k[0])
-		return
-	}
 	d.picks = slices.Clone(d.picks)
 	m.ways[m.next.Add(1)%memoWays].Store(&memoized{k, d})
+}
+
+// recent are requests that an instance was asked about, each named by a number:
+// what never comes again is not kept.
+type recent [64]uint64
+
+// again reports whether a request is among them, and takes note of it.
+func (r *recent) again(k key, e *entryFrame) bool {
+	n := k[0] + e.version
+	at := &r[k[1]%uint64(len(r))]
+	if *at == n {
+		return true
+	}
+	*at = n
+	return false
 }

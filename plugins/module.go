@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,8 +27,36 @@ type Module struct {
 	Imports  []string
 	Exports  []string
 
-	binary []byte // rewritten
-	code   string // wazero's directory that has it compiled; "": none has
+	binary []byte                  // rewritten; hollow, if its code is
+	code   string                  // in this directory of wazero's; "": in none
+	kept   wazero.CompilationCache // what was compiled of it; nil: that is not kept
+	renew  func() error            // has what was found there compiled again; nil: it was just now
+}
+
+// Budget returns the fuel of a call, of a filter about n instances.
+func (m *Module) Budget(n int) int32 {
+	l := &m.Manifest.Limits
+	most := int64(mostFuel)
+	if m.Manifest.Kind == kindAdapter {
+		most = mostAdapterFuel
+	}
+	return int32(min(int64(l.Fuel)+int64(n)*int64(l.FuelPerInstance), most))
+}
+
+// Keep has wazero keep what it compiles of the module until done is called: for
+// many trials of one module.
+func (m *Module) Keep() (done func()) {
+	kept := wazero.NewCompilationCache()
+	m.kept = kept
+	return func() {
+		m.kept = nil
+		_ = kept.Close(context.Background())
+	}
+}
+
+// same reports whether two modules are one.
+func (m *Module) same(n *Module) bool {
+	return m.SHA256 == n.SHA256 && reflect.DeepEqual(m.Manifest, n.Manifest)
 }
 
 // Load reads the module at path and its manifest, "" being the one beside it or
@@ -38,6 +68,9 @@ func (c *cache) load(path, manifest, pin string) (*Module, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder: a module in it expected, a .wasm", path)
 	}
 	if info.Size() > maxBinary {
 		return nil, fmt.Errorf("%s: %d bytes, at most %d expected", path, info.Size(), maxBinary)
@@ -70,29 +103,40 @@ func (c *cache) load(path, manifest, pin string) (*Module, error) {
 func (m *Module) take(binary []byte) error {
 	ctx := context.Background()
 	// The rewriter looks first at what would make validation itself expensive.
-	rewritten, err := fuel.Rewrite(binary)
+	refill := fuel.Import{}
+	if m.Manifest.Kind == kindAdapter {
+		refill = importFuel
+	}
+	rewritten, err := fuel.RewriteRefilled(binary, refill)
 	if err != nil {
 		return err
 	}
 	r := wazero.NewRuntimeWithConfig(ctx, runtimeConfig(true, m.Manifest.Limits.MemoryPages))
 	defer r.Close(ctx)
-	compiled, err := r.CompileModule(ctx, rewritten.Plain)
-	if err != nil {
-		return explainInvalid(err, m.Manifest.Limits.MemoryPages)
+	for part := range rewritten.Plain() {
+		compiled, err := r.CompileModule(ctx, part)
+		if err != nil {
+			return explainInvalid(err, m.Manifest.Limits.MemoryPages)
+		}
+		err = m.look(compiled)
+		_ = compiled.Close(ctx)
+		if err != nil {
+			return err
+		}
 	}
+	m.binary = rewritten.Binary
+	return nil
+}
+
+// look notes what a module imports and exports, and returns an error if that is
+// not what plugins do.
+func (m *Module) look(compiled wazero.CompiledModule) error {
+	m.Imports, m.Exports = nil, slices.Sorted(maps.Keys(compiled.ExportedFunctions()))
 	for _, f := range compiled.ImportedFunctions() {
 		from, name, _ := f.Import()
 		m.Imports = append(m.Imports, from+"."+name)
 	}
-	if err := errors.Join(checkImports(compiled), checkExports(compiled)); err != nil {
-		return err
-	}
-	for name := range compiled.ExportedFunctions() {
-		m.Exports = append(m.Exports, name)
-	}
-	slices.Sort(m.Exports)
-	m.binary = rewritten.Binary
-	return nil
+	return errors.Join(checkImports(compiled, m.Manifest.Kind), checkExports(compiled, m.Manifest.Kind))
 }
 
 // explainInvalid says what wazero found in its author's terms, where that is known.
@@ -109,14 +153,22 @@ func explainInvalid(err error, pages uint32) error {
 
 // checkImports returns an error that names all imports that no host of this
 // version has.
-func checkImports(m wazero.CompiledModule) error {
+func checkImports(m wazero.CompiledModule, kind string) error {
 	var errs []error
 	for _, f := range m.ImportedFunctions() {
+		if len(errs) == maxMistakes {
+			errs = append(errs, errors.New("and others"))
+			break
+		}
 		from, name, _ := f.Import()
+		from, name = brief(from), brief(name)
 		switch from {
 		case moduleHost:
-			known, ok := hostFuncs[name]
+			known, ok := hostFuncsOf(kind)[name]
+			_, adapters := adapterFuncs[name]
 			switch {
+			case !ok && adapters:
+				errs = append(errs, fmt.Errorf("import %s.%s: it is for adapters, and the manifest says kind: %s", from, name, kind))
 			case !ok:
 				errs = append(errs, fmt.Errorf("import %s.%s: this host, of ABI %d.%d, has no such function", from, name, abiMajor, abiMinor))
 			case !slices.Equal(f.ParamTypes(), known.params) || !slices.Equal(f.ResultTypes(), known.results):
@@ -134,24 +186,46 @@ func checkImports(m wazero.CompiledModule) error {
 	return errors.Join(errs...)
 }
 
-// checkExports returns an error that names all that a filter must export and
-// this one does not.
-func checkExports(m wazero.CompiledModule) error {
+// maxMistakes are named, of imports that there are not.
+const maxMistakes = 20
+
+// brief returns a name of a module's as errors may have it.
+func brief(name string) string {
+	const most = 100
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return printable([]byte(name))
+}
+
+// An export is what a module must or may export.
+type export struct {
+	name            string
+	params, results []api.ValueType
+	optional        bool
+}
+
+// exportsOf returns what plugins of a kind export.
+func exportsOf(kind string) []export {
+	list := []export{
+		{exportMarker, nil, nil, false},
+		{exportABI, nil, types(i32), false},
+		{exportInit, nil, types(i32), false},
+		{exportIdle, nil, types(i32), true},
+		{"_initialize", nil, nil, true},
+	}
+	if kind == kindAdapter {
+		return append(list, export{exportLookup, nil, types(i32), false}, export{exportList, nil, types(i32), true}, export{exportPoll, nil, types(i32), true})
+	}
+	return append(list, export{exportArena, types(i32), types(i32), false}, export{exportFilter, types(i32), types(i64), false})
+}
+
+// checkExports returns an error that names all that a plugin of a kind must
+// export and this one does not.
+func checkExports(m wazero.CompiledModule, kind string) error {
 	exports := m.ExportedFunctions()
 	var errs []error
-	for _, want := range []struct {
-		name            string
-		params, results []api.ValueType
-		optional        bool
-	}{
-		{exportMarker, nil, nil, false},
-		{exportABI, nil, []api.ValueType{i32}, false},
-		{exportInit, nil, []api.ValueType{i32}, false},
-		{exportArena, []api.ValueType{i32}, []api.ValueType{i32}, false},
-		{exportFilter, []api.ValueType{i32}, []api.ValueType{i64}, false},
-		{exportIdle, nil, []api.ValueType{i32}, true},
-		{"_initialize", nil, nil, true},
-	} {
+	for _, want := range exportsOf(kind) {
 		f, ok := exports[want.name]
 		switch {
 		case !ok && !want.optional:

@@ -12,6 +12,32 @@ import (
 	"github.com/edgecache/edgecache/registry"
 )
 
+// Options are the config section `plugins`: which modules may run.
+type Options struct {
+	Trust   []string `yaml:"trust"`   // ed25519 public keys, in base64, whose signatures count
+	Require string   `yaml:"require"` // none; digest: a pinned sha256, or a signature; signature
+}
+
+// Defaults returns the options of a node that says nothing else.
+func Defaults() Options { return Options{Require: "none"} }
+
+// Validate returns an error that tells all mistakes, each with its key.
+func (o *Options) Validate() error {
+	var errs []error
+	if !slices.Contains([]string{"none", "digest", "signature"}, o.Require) {
+		errs = append(errs, fmt.Errorf("require: %q: none, digest or signature expected", o.Require))
+	}
+	for i, text := range o.Trust {
+		if _, err := publicKey(text); err != nil {
+			errs = append(errs, fmt.Errorf("trust[%d]: %w", i, err))
+		}
+	}
+	if o.Require == "signature" && len(o.Trust) == 0 {
+		errs = append(errs, errors.New("require: signature needs keys to trust"))
+	}
+	return errors.Join(errs...)
+}
+
 // FilterOptions are one entry of the config list `filters`.
 type FilterOptions struct {
 	Name       string           `yaml:"name"`
@@ -42,16 +68,13 @@ const (
 	maxConfig = 64 << 10
 )
 
-var (
-	filterName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
-	hexSHA256  = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
-)
+var hexSHA256 = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
 // Validate returns an error that tells all mistakes, each with its key.
 func (o *FilterOptions) Validate() error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if !filterName.MatchString(o.Name) {
+	if !pluginName.MatchString(o.Name) {
 		add("name: %q: 1 to 63 of a-z 0-9 . - expected", o.Name)
 	}
 	if o.Plugin == "" {
@@ -83,7 +106,7 @@ func (o *FilterOptions) Validate() error {
 	if o.Pool < 0 || o.Pool > maxPool {
 		add("pool: %d: 1 to %d expected, or 0 for four for each CPU", o.Pool, maxPool)
 	}
-	if config, err := o.configJSON(); err != nil {
+	if config, err := configJSON(o.Config); err != nil {
 		add("config: %w", err)
 	} else if len(config) > maxConfig {
 		add("config: %d bytes of JSON, at most %d expected", len(config), maxConfig)
@@ -103,23 +126,24 @@ func (o *FilterOptions) grant(m *Manifest) error {
 	return errors.Join(errs...)
 }
 
-func (o *FilterOptions) configJSON() ([]byte, error) {
-	if o.Config == nil {
+func configJSON(config map[string]any) ([]byte, error) {
+	if config == nil {
 		return []byte("{}"), nil
 	}
-	return json.Marshal(o.Config)
+	return json.Marshal(config)
 }
 
-// same reports whether two options make the same generation.
-func (o *FilterOptions) same(p *FilterOptions) bool { return reflect.DeepEqual(o, p) }
+// same reports whether two options make the same generation: what answers it is
+// asked about, and what becomes of them when it fails, is not its concern.
+func (o *FilterOptions) same(p *FilterOptions) bool {
+	a, b := *o, *p
+	a.Registries, a.Services, a.OnFailure = b.Registries, b.Services, b.OnFailure
+	return reflect.DeepEqual(a, b)
+}
 
 func (o *FilterOptions) pool() int {
 	if o.Pool > 0 {
 		return o.Pool
 	}
 	return 4 * runtime.GOMAXPROCS(0)
-}
-
-func (m *Module) same(n *Module) bool {
-	return m.SHA256 == n.SHA256 && reflect.DeepEqual(m.Manifest, n.Manifest)
 }

@@ -129,6 +129,20 @@ func TestAReloadThatFailsKeepsTheOldGeneration(t *testing.T) {
 	}
 }
 
+// Which answers a filter is asked about is not its guest's concern.
+func TestWhatRunsIsNotBuiltAgainForOtherAnswers(t *testing.T) {
+	o := options(nil)
+	f := newFilter(t, o)
+	o.Registries, o.Services, o.OnFailure = []string{"r"}, []string{"web-*"}, "closed"
+	if err := f.Reload(o); err != nil || f.Status().Generation != 1 {
+		t.Errorf("%v, generation %d", err, f.Status().Generation)
+	}
+	o.MinKeep = 2
+	if err := f.Reload(o); err != nil || f.Status().Generation != 2 {
+		t.Errorf("%v, generation %d, its options have changed", err, f.Status().Generation)
+	}
+}
+
 func TestAPinMustBeThatOfTheModule(t *testing.T) {
 	o := options(nil)
 	o.SHA256 = strings.Repeat("0", 64)

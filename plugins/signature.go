@@ -7,35 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 )
-
-// Options are the config section `plugins`: which modules may run.
-type Options struct {
-	Trust   []string `yaml:"trust"`   // ed25519 public keys, in base64, whose signatures count
-	Require string   `yaml:"require"` // none; digest: a pinned sha256, or a signature; signature
-}
-
-// Defaults returns the options of a node that says nothing else.
-func Defaults() Options { return Options{Require: "none"} }
-
-// Validate returns an error that tells all mistakes, each with its key.
-func (o *Options) Validate() error {
-	var errs []error
-	if !slices.Contains([]string{"none", "digest", "signature"}, o.Require) {
-		errs = append(errs, fmt.Errorf("require: %q: none, digest or signature expected", o.Require))
-	}
-	for i, text := range o.Trust {
-		if _, err := publicKey(text); err != nil {
-			errs = append(errs, fmt.Errorf("trust[%d]: %w", i, err))
-		}
-	}
-	if o.Require == "signature" && len(o.Trust) == 0 {
-		errs = append(errs, errors.New("require: signature needs keys to trust"))
-	}
-	return errors.Join(errs...)
-}
 
 func publicKey(text string) (ed25519.PublicKey, error) {
 	b, err := base64.StdEncoding.DecodeString(text)

@@ -9,29 +9,60 @@ import (
 // Status returns what is known of the filter.
 func (f *Filter) Status() registry.PluginStatus {
 	f.mu.Lock()
-	s := registry.PluginStatus{Name: f.options.Name, Kind: "filter", Generation: f.generations, State: "ok", Error: f.failed}
+	s := registry.PluginStatus{Name: f.options.Name, Kind: kindFilter, Generation: f.generations, State: "ok", Error: f.failed}
 	f.mu.Unlock()
 	if s.Error != "" {
 		s.State = "failed"
 	}
-	s.Breaker, s.Calls, s.Memoized, s.Skipped = f.breaker.state(), f.stats.calls.sum(), f.stats.memoized.sum(), f.stats.broken.Load()
-	s.Recycled, s.LogDropped = f.stats.recycled.Load(), f.stats.logDropped.Load()
-	if n := f.stats.timed.Load(); n > 0 {
-		s.LatencyUS = float64(f.stats.took.Load()) / float64(n) / 1000
+	s.Breaker = "closed"
+	f.stats.report(&s)
+	if g := f.current.Load(); g != nil {
+		s.Breaker = g.breaker.state()
+		g.module.report(&s)
+		s.Instances = int64(g.pool.count())
 	}
-	f.stats.mu.Lock()
-	s.Failures = maps.Clone(f.stats.failures)
-	f.stats.mu.Unlock()
+	return s
+}
+
+// Status returns what is known of the adapter.
+func (a *Adapter) Status() registry.PluginStatus {
+	a.mu.Lock()
+	s := registry.PluginStatus{Name: a.options.Name, Kind: kindAdapter, Generation: a.generations, State: "ok", Error: a.failed}
+	a.mu.Unlock()
+	if s.Error != "" {
+		s.State = "failed"
+	}
+	s.Breaker = "closed" // the registry has one of its own
+	a.stats.report(&s)
+	g := a.current.Load()
+	g.module.report(&s)
+	s.Instances, s.Requests, s.Denied = g.live(), a.stats.requests.Load(), a.stats.denied.Load()
+	if g.kept != nil {
+		s.Kept = g.kept.bytes()
+	}
+	return s
+}
+
+// report tells what was counted.
+func (c *stats) report(s *registry.PluginStatus) {
+	s.Calls, s.Memoized, s.Skipped = c.called(), c.memoized.sum(), c.broken.Load()
+	s.Recycled, s.LogDropped = c.recycled.Load(), c.logDropped.Load()
+	if n := c.timed.Load(); n > 0 {
+		s.LatencyUS = float64(c.took.Load()) / float64(n) / 1000
+	}
+	c.mu.Lock()
+	s.Failures = maps.Clone(c.failures)
+	c.mu.Unlock()
 	if s.Failures == nil {
 		s.Failures = map[string]uint64{}
 	}
-	if g := f.current.Load(); g != nil {
-		m := &g.module.Manifest
-		s.Plugin, s.SHA256, s.ABI = m.Name, g.module.SHA256, m.ABI
-		if m.Version != "" {
-			s.Plugin += " " + m.Version
-		}
-		s.Instances, s.Memory = g.pool.live.Load(), uint64(m.Limits.MemoryPages)<<16
+}
+
+// report tells which module it is.
+func (m *Module) report(s *registry.PluginStatus) {
+	s.Plugin, s.SHA256, s.ABI = m.Manifest.Name, m.SHA256, m.Manifest.ABI
+	if m.Manifest.Version != "" {
+		s.Plugin += " " + m.Manifest.Version
 	}
-	return s
+	s.Memory = uint64(m.Manifest.Limits.MemoryPages) << 16
 }

@@ -13,7 +13,7 @@ import (
 // use.
 type Trial struct {
 	gen      *generation
-	instance *instance // nil: none, or the last call broke it
+	instance *filterInstance // nil: none, or the last call broke it
 }
 
 // An Outcome is what a call did.
@@ -52,7 +52,7 @@ func (t *Trial) Call(rec *registry.Record, attrs registry.Attrs) (Outcome, error
 	if e.err != nil {
 		return out, &Failure{"frame", e.err}
 	}
-	verdict, n, err := i.call(e, rec, &sel, attrs)
+	verdict, n, err := i.ask(e, rec, &sel, attrs)
 	out.Fuel, out.Memory = t.gen.budget(n)-api.DecodeI32(i.fuel.Get()), i.mod.Memory().Size()
 	var d decision
 	if err == nil {

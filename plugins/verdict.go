@@ -11,9 +11,8 @@ import (
 
 // A decision is a verdict that was looked at: what becomes of a selection.
 type decision struct {
-	pass  bool
+	pass  bool           // the selection is as it was
 	final bool           // the chain of filters ends
-	mask  uint32         // of the first 32 selected instances, if picks is nil
 	picks []int32        // places in the selection, in their new order
 	deny  *registry.Deny // the request is refused
 }
@@ -39,38 +38,27 @@ func (e *guestError) Error() string {
 }
 
 // decide looks at a verdict over n selected instances. picks is room to use.
-func (i *instance) decide(verdict uint64, n int, picks []int32) (d decision, err error) {
+func (i *filterInstance) decide(verdict uint64, n int, picks []int32) (d decision, err error) {
 	action, flags := byte(verdict), byte(verdict>>8)
 	a16, a32 := uint16(verdict>>16), uint32(verdict>>32)
-	g := i.gen
-	if flags&^(verdictCacheable|verdictFinal) != 0 {
-		return d, bad("flags %#x are not known", flags)
+	known := byte(verdictCacheable | verdictFinal)
+	if action == actMask32 || action == actMask {
+		known |= verdictFirst
+	}
+	if flags&^known != 0 {
+		return d, bad("flags %#x are not known of action %d", flags&^known, action)
 	}
 	d.final = flags&verdictFinal != 0
 	switch action {
 	case actPass:
 		d.pass = true
 		return d, nil
-	case actMask32:
-		if n > 32 {
-			return d, bad("MASK32 over %d instances; MASK or ORDER where there are more than 32", n)
-		}
-		d.mask = a32 & uint32(1<<n-1)
-		return d, g.allow(MayDrop, bits.OnesCount32(d.mask) < n)
-	case actMask:
-		mask, err := i.out(a32, (n+7)/8, (n+7)/8)
-		if err != nil {
-			return d, err
-		}
-		d.picks = picks[:0]
-		for at := range n {
-			if mask[at/8]&(1<<(at%8)) != 0 {
-				d.picks = append(d.picks, int32(at))
-			}
-		}
-		return d, g.allow(MayDrop, len(d.picks) < n)
+	case actMask32, actMask:
+		err := i.mask(&d, verdict, n, picks)
+		return d, err
 	case actOrder:
-		return i.order(d, a32, n, picks)
+		err := i.order(&d, a32, n, picks)
+		return d, err
 	case actBody:
 		return d, bad("BODY is not in this version")
 	case actDeny:
@@ -81,44 +69,127 @@ func (i *instance) decide(verdict uint64, n int, picks []int32) (d decision, err
 	return d, bad("action %d is not known", action)
 }
 
+// mask reads a MASK32 or MASK: a bit for each instance.
+func (i *filterInstance) mask(d *decision, verdict uint64, n int, picks []int32) error {
+	var short [8]byte
+	mask, size := i.view[inCap:], uint32(verdict>>32)
+	if byte(verdict) == actMask32 {
+		if n > 32 {
+			return bad("MASK32 over %d instances; MASK or ORDER where there are more than 32", n)
+		}
+		binary.LittleEndian.PutUint32(short[:], size)
+		mask = short[:]
+	} else if _, err := i.out(size, (n+7)/8, (n+7)/8); err != nil {
+		return err
+	}
+	d.picks = appendMask(picks[:0], mask, n, 0)
+	if d.pass = len(d.picks) == n; d.pass {
+		return nil
+	}
+	if byte(verdict>>8)&verdictFirst == 0 {
+		return i.gen.allow(MayDrop, true)
+	}
+	d.picks = appendMask(d.picks, mask, n, ^uint64(0))
+	return i.allowOrder(d.picks)
+}
+
 // out returns what the guest wrote for its verdict.
-func (i *instance) out(length uint32, least, most int) ([]byte, error) {
+func (i *filterInstance) out(length uint32, least, most int) ([]byte, error) {
 	if int64(length) < int64(least) || int64(length) > int64(min(most, outCap)) {
 		return nil, bad("it is %d bytes long, %d to %d are expected", length, least, min(most, outCap))
 	}
 	return i.view[inCap:][:length], nil
 }
 
-func (i *instance) order(d decision, count uint32, n int, picks []int32) (decision, error) {
+// allowOrder returns an error if picks are in an order that the filter may not
+// make.
+func (i *filterInstance) allowOrder(picks []int32) error {
+	return i.gen.allow(MayReorder, !i.gen.reorders && !slices.IsSorted(picks))
+}
+
+// appendMask appends the places below n that a mask has, or those that it lacks:
+// flip is then all ones. The mask is whole words, whatever is in them beyond n.
+func appendMask(picks []int32, mask []byte, n int, flip uint64) []int32 {
+	for at := 0; at < n; at += 64 {
+		word := binary.LittleEndian.Uint64(mask[at/8:]) ^ flip
+		if left := n - at; left < 64 {
+			word &= 1<<left - 1
+		}
+		for ; word != 0; word &= word - 1 {
+			picks = append(picks, int32(at+bits.TrailingZeros64(word)))
+		}
+	}
+	return picks
+}
+
+// order reads an ORDER: each place at most once, each below n.
+func (i *filterInstance) order(d *decision, count uint32, n int, picks []int32) error {
 	if int64(count) > int64(n) {
-		return d, bad("ORDER of %d, there are %d instances", count, n)
+		return bad("ORDER of %d, there are %d instances", count, n)
 	}
 	list, err := i.out(2*count, 0, outCap)
 	if err != nil {
-		return d, err
+		return err
 	}
-	var seen [maxInstances / 64]uint64
-	d.picks = picks[:0]
-	rises := true
-	for at := 0; at < len(list); at += 2 {
-		p := int32(binary.LittleEndian.Uint16(list[at:]))
-		if int(p) >= n {
-			return d, bad("ORDER names instance %d of %d", p, n)
-		}
-		if seen[p/64]&(1<<(p%64)) != 0 {
-			return d, bad("ORDER names instance %d twice", p)
-		}
-		seen[p/64] |= 1 << (p % 64)
-		rises = rises && (at == 0 || p > d.picks[len(d.picks)-1])
-		d.picks = append(d.picks, p)
+	d.picks = picks[:count]
+	p := 0
+	if n <= 64 {
+		p = readPlaces(d.picks, list, n)
+	} else {
+		p = readManyPlaces(d.picks, list, n)
 	}
-	if err := i.gen.allow(MayReorder, !rises); err != nil {
-		return d, err
+	if p >= n {
+		return bad("ORDER names instance %d of %d", p, n)
+	} else if p >= 0 {
+		return bad("ORDER names instance %d twice", p)
 	}
-	return d, i.gen.allow(MayDrop, len(d.picks) < n)
+	if err := i.allowOrder(d.picks); err != nil {
+		return err
+	}
+	return i.gen.allow(MayDrop, int(count) < n)
 }
 
-func (i *instance) refuse(d decision, status uint16, length uint32) (decision, error) {
+// readPlaces fills picks from a list of places below n, which is at most 64. It
+// returns the first that is not, or that comes again; -1 if there is none.
+func readPlaces(picks []int32, list []byte, n int) int {
+	var seen uint64
+	below, most := int64(-1), int64(n) // below is negative as long as all places are less
+	rest, left := picks, list
+	for len(rest) >= 4 && len(left) >= 8 {
+		v := binary.LittleEndian.Uint64(left)
+		p, q, r, s := int64(v&0xffff), int64(v>>16&0xffff), int64(v>>32&0xffff), int64(v>>48)
+		seen |= 1<<(p&63) | 1<<(q&63) | 1<<(r&63) | 1<<(s&63)
+		below &= (p - most) & (q - most) & (r - most) & (s - most)
+		rest[0], rest[1], rest[2], rest[3] = int32(p), int32(q), int32(r), int32(s)
+		rest, left = rest[4:], left[8:]
+	}
+	for at := range rest {
+		p := int64(binary.LittleEndian.Uint16(left[2*at:]))
+		seen |= 1 << (p & 63)
+		below &= p - most
+		rest[at] = int32(p)
+	}
+	if below < 0 && bits.OnesCount64(seen) == len(picks) {
+		return -1
+	}
+	return readManyPlaces(picks, list, n)
+}
+
+// readManyPlaces is readPlaces for n up to maxInstances.
+func readManyPlaces(picks []int32, list []byte, n int) int {
+	var seen [maxInstances / 64]uint64
+	for at := range picks {
+		p := int(binary.LittleEndian.Uint16(list[2*at:]))
+		if p >= n || seen[p/64]>>(p%64)&1 != 0 {
+			return p
+		}
+		seen[p/64] |= 1 << (p % 64)
+		picks[at] = int32(p)
+	}
+	return -1
+}
+
+func (i *filterInstance) refuse(d decision, status uint16, length uint32) (decision, error) {
 	if status < 400 || status > 599 {
 		return d, bad("DENY with status %d, 400 to 599 are expected", status)
 	}
@@ -143,16 +214,9 @@ func (d *decision) apply(rec *registry.Record, sel *registry.Selection, least in
 	switch {
 	case d.deny != nil:
 		return d.deny
-	case d.pass:
-	case d.picks != nil:
-		if len(d.picks) < least && sel.Len(rec) > 0 {
-			break
-		}
-		d.pick(rec, sel)
-	case bits.OnesCount32(d.mask) < least && sel.Len(rec) > 0:
-	case sel.All && bits.OnesCount32(d.mask) == len(rec.Instances):
+	case d.pass || len(d.picks) < min(least, sel.Len(rec)):
 	default:
-		d.keep(sel)
+		d.pick(sel)
 	}
 	if d.final {
 		return registry.ErrFinal
@@ -160,21 +224,7 @@ func (d *decision) apply(rec *registry.Record, sel *registry.Selection, least in
 	return nil
 }
 
-// keep drops what the mask does not have.
-func (d *decision) keep(sel *registry.Selection) {
-	kept := sel.Picks[:0]
-	for mask := d.mask; mask != 0; mask &= mask - 1 {
-		at := bits.TrailingZeros32(mask)
-		if sel.All {
-			kept = append(kept, int32(at))
-		} else {
-			kept = append(kept, sel.Picks[at]) // never before what was read: at only rises
-		}
-	}
-	sel.All, sel.Picks = false, kept
-}
-
-func (d *decision) pick(rec *registry.Record, sel *registry.Selection) {
+func (d *decision) pick(sel *registry.Selection) {
 	if sel.All {
 		sel.All, sel.Picks = false, append(sel.Picks[:0], d.picks...)
 		return

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -64,42 +65,45 @@ func wasiTime(i *instance, stack []uint64) {
 // wasiWrite takes what a guest prints, a panic of its runtime for example.
 func wasiWrite(i *instance, stack []uint64) {
 	const most = 16
-	if stack[2] > most {
+	count := uint64(uint32(stack[2]))
+	if count > most {
 		stack[0] = wasiInvalid
 		return
 	}
 	written, line := uint32(0), []byte(nil)
-	for n := range stack[2] {
+	for n := range count {
 		vector := i.bytes(stack[1]+8*n, 8)
 		b := i.bytes(uint64(binary.LittleEndian.Uint32(vector)), uint64(binary.LittleEndian.Uint32(vector[4:])))
 		written += uint32(len(b))
 		line = append(line, b[:min(len(b), maxLogLine-len(line))]...)
 	}
 	binary.LittleEndian.PutUint32(i.bytes(stack[3], 4), written)
-	i.printed(string(line))
+	i.printed(line)
 	stack[0] = 0
 }
 
 // wasiPoll ends all sleeps at once: a guest that slept would keep its instance.
 func wasiPoll(i *instance, stack []uint64) {
 	const most, subscription, event = 16, 48, 32
-	if stack[2] == 0 || stack[2] > most {
+	count := uint64(uint32(stack[2]))
+	if count == 0 || count > most {
 		stack[0] = wasiInvalid
 		return
 	}
-	for n := range stack[2] {
+	for n := range count {
 		from, to := i.bytes(stack[0]+subscription*n, subscription), i.bytes(stack[1]+event*n, event)
 		clear(to)
 		copy(to[:8], from[:8]) // its user data
 		to[10] = from[8]       // its type
 	}
-	binary.LittleEndian.PutUint32(i.bytes(stack[3], 4), uint32(stack[2]))
+	binary.LittleEndian.PutUint32(i.bytes(stack[3], 4), uint32(count))
 	stack[0] = 0
 }
 
 func wasiRandom(i *instance, stack []uint64) {
-	_, _ = rand.Read(i.bytes(stack[0], stack[1])) // never fails
-	i.charge(4 * int(uint32(stack[1])))
+	b := i.bytes(stack[0], stack[1])
+	i.charge(4 * len(b))
+	_, _ = rand.Read(b) // never fails
 	stack[0] = 0
 }
 
@@ -110,15 +114,13 @@ func (e exit) Error() string { return fmt.Sprintf("the guest exited with code %d
 
 func wasiExit(_ *instance, stack []uint64) { panic(exit(uint32(stack[0]))) }
 
-// printed takes what a guest wrote to its output; its last line is kept for the
+// printed takes what a guest wrote to its output; the first line is kept for the
 // error that may follow.
-func (i *instance) printed(line string) {
-	line = printable([]byte(line))
-	if line == "" {
-		return
-	}
+func (i *instance) printed(line []byte) {
 	if i.output == "" { // a runtime's panic says first what is wrong
-		i.output = line
+		i.output = printable(line)
 	}
-	i.say(slog.LevelDebug, line)
+	if len(bytes.TrimSpace(line)) > 0 {
+		i.say(slog.LevelDebug, line)
+	}
 }
