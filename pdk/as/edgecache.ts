@@ -210,32 +210,35 @@ export const CACHEABLE: Verdict = 1 << 8;
 export const FINAL: Verdict = 2 << 8;
 
 // There is one call at a time, so that one set and one list do.
-let kept: u32 = 0;
 
-/** A set of instances that are kept; their order stays. */
+/** A set of instances. */
 export namespace keep {
   /** Makes it empty. */
   export function clear(): void {
-    kept = 0;
-    memory.fill(ARENA + IN, 0, (max(call.count, 32) + 7) / 8);
+    for (let at: u32 = 0; at <= call.count / 32; at++) store<u32>(ARENA + IN + 4 * at, 0);
   }
 
-  /** Keeps an instance. */
+  /** Adds an instance. */
   export function add(i: u32): void {
-    const at = ARENA + IN + i / 8;
-    const bit = <u8>(<u32>1 << i % 8);
-    const bits = load<u8>(at);
-    if ((bits & bit) != 0) return;
-    store<u8>(at, bits | bit);
-    kept++;
+    if (i >= call.count) throw new Error("no such instance");
+    const at = ARENA + IN + 4 * (i / 32);
+    store<u32>(at, load<u32>(at) | (1 << (i % 32)));
   }
 
-  /** How many are kept. */
+  /** How many were added. */
   export function count(): u32 {
-    return kept;
+    let n: u32 = 0;
+    for (let at: u32 = 0; at <= call.count / 32; at++) n += popcnt<u32>(load<u32>(ARENA + IN + 4 * at));
+    return n;
   }
 
-  /** Drops all that were not added. */
+  /** Has those that were added first and the others behind them, both in their
+   *  order. None is dropped. */
+  export function first(): Verdict {
+    return verdict() | (4 << 8);
+  }
+
+  /** Drops all that were not added. The others stay in their order. */
   export function verdict(): Verdict {
     const n = call.count;
     if (n <= 32) return 1 | ((<u64>load<u32>(ARENA + IN)) << 32);
@@ -243,44 +246,31 @@ export namespace keep {
   }
 }
 
-const LATER: u32 = IN + OUT / 2; // where an order keeps what comes later
-let behind: u32 = 0; // how many do
+let listed: u32 = 0;
 
 /** A list of instances in a new order. */
 export namespace order {
   /** Makes it empty. */
   export function clear(): void {
-    kept = 0;
-    behind = 0;
+    listed = 0;
   }
 
   /** Appends an instance, which must not be in the list. */
   export function add(i: u32): void {
-    room();
-    store<u16>(ARENA + IN + 2 * kept, <u16>i);
-    kept++;
+    if (listed >= min(call.count, OUT / 2)) throw new Error("more in an order than there are instances");
+    store<u16>(ARENA + IN + 2 * listed, <u16>i);
+    listed++;
   }
 
-  /** Appends an instance behind all that are added, now or after it. */
-  export function later(i: u32): void {
-    room();
-    store<u16>(ARENA + LATER + 2 * behind, <u16>i);
-    behind++;
-  }
-
-  /** How many were added, without those that come later. */
+  /** How many were added. */
   export function count(): u32 {
-    return kept;
+    return listed;
   }
 
-  /** Drops all that are in neither list, and has the others in their order. */
+  /** Drops all that were not added, and has the others in the order in which they
+   *  were. */
   export function verdict(): Verdict {
-    memory.copy(ARENA + IN + 2 * kept, ARENA + LATER, 2 * behind);
-    return 3 | ((<u64>(kept + behind)) << 32);
-  }
-
-  function room(): void {
-    if (kept + behind >= min(call.count, OUT / 4)) throw new Error("more in an order than there are instances");
+    return 3 | ((<u64>listed) << 32);
   }
 }
 

@@ -79,12 +79,13 @@ export class Request {
     if (action == 5) return "deny " + code.toString() + " " + String.UTF8.decodeUnsafe(out, arg);
     if (action == 255) return "fail " + code.toString();
     const kept: string[] = [];
+    const others: string[] = [];
     for (let i: u32 = 0; i < (action == 3 ? arg : call.count); i++) {
-      if (action == 1 && ((arg >> i) & 1) == 0) continue;
-      if (action == 2 && ((load<u8>(out + i / 8) >> (<u8>i % 8)) & 1) == 0) continue;
-      kept.push(action == 3 ? load<u16>(out + 2 * i).toString() : i.toString());
+      const lacks =
+        (action == 1 && ((arg >> i) & 1) == 0) || (action == 2 && ((load<u8>(out + i / 8) >> (<u8>i % 8)) & 1) == 0);
+      (lacks ? others : kept).push(action == 3 ? load<u16>(out + 2 * i).toString() : i.toString());
     }
-    return kept.join(" ");
+    return ((verdict & (4 << 8)) != 0 ? kept.concat(others) : kept).join(" ");
   }
 
   private header(name: string, instances: u32): void {

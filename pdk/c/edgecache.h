@@ -1,4 +1,5 @@
-/* edgecache.h: the plugin kit for C, of ABI 1.0 (docs/plugin-abi.md).
+/* edgecache.h: the plugin kit for C, of ABI 1.0 (docs/plugin-abi.md). What it has
+ * for filters ends where EC_ADAPTER is defined: edgecache_adapter.h does that.
  *
  * A filter includes it, defines ec_start and ec_decide, and is built with
  *
@@ -12,12 +13,6 @@
 
 #include <stdint.h>
 
-/* What a filter defines. ec_start runs once for each instance: 0 is well, else
- * ec_error says what is not. ec_decide runs for each request and returns one of
- * the verdicts below. */
-static int32_t ec_start(void);
-static uint64_t ec_decide(void);
-
 #ifdef __wasm__
 #define EC_IMPORT(name) __attribute__((import_module("edgecache_v1"), import_name(name)))
 #define EC_EXPORT(name) __attribute__((export_name(name)))
@@ -30,9 +25,44 @@ EC_IMPORT("log") void ec_host_log(int32_t level, const char *text, uint32_t leng
 EC_IMPORT("error_set") void ec_host_error_set(const char *text, uint32_t length);
 EC_IMPORT("config_get") int32_t ec_host_config_get(const char *key, uint32_t key_length, char *buffer, uint32_t capacity);
 
-/* A string in the frame, gone when ec_decide has returned; text is null if it is
- * absent. One that is empty is not absent. */
+/* A string that the host gave, gone when the call has returned; text is null if it
+ * is absent. One that is empty is not absent. */
 typedef struct { const char *text; uint32_t length; } ec_string;
+
+enum { EC_UNKNOWN, EC_PASSING, EC_WARNING, EC_DRAINING, EC_CRITICAL, EC_MAINTENANCE };
+enum { EC_TRACE, EC_DEBUG, EC_INFO, EC_WARN, EC_ERROR };
+
+static inline int ec_equal(ec_string a, const char *b, uint32_t length) {
+	if (!a.text || a.length != length) return 0;
+	if (a.text == b) return 1; /* the host has equal strings of a record once */
+	for (uint32_t i = 0; i < length; i++)
+		if (a.text[i] != b[i]) return 0;
+	return 1;
+}
+#define EC_IS(string, literal) ec_equal(string, literal, sizeof(literal) - 1)
+
+/* Writes a line to the host's log, which takes some 100 a second of a plugin. */
+#define EC_LOG(level, literal) ec_host_log(level, literal, sizeof(literal) - 1)
+static inline void ec_error(const char *text, uint32_t length) { ec_host_error_set(text, length); }
+#define EC_ERROR_TEXT(literal) ec_error(literal, sizeof(literal) - 1)
+
+/* Copies the configuration at a JSON pointer, "" is all of it; returns its
+ * length, or a negative code. What is longer than capacity is not copied. */
+static inline int32_t ec_config(const char *pointer, uint32_t length, char *buffer, uint32_t capacity) {
+	return ec_host_config_get(pointer, length, buffer, capacity);
+}
+#define EC_CONFIG(pointer, buffer) ec_config(pointer, sizeof(pointer) - 1, buffer, sizeof(buffer))
+
+EC_EXPORT("edgecache_abi_v1") void ec_export_marker(void) {}
+EC_EXPORT("ec_abi") int32_t ec_export_abi(void) { return 1 << 16; }
+
+#ifndef EC_ADAPTER
+
+/* What a filter defines. ec_start runs once for each instance: 0 is well, else
+ * ec_error says what is not. ec_decide runs for each request and returns one of
+ * the verdicts below. */
+static int32_t ec_start(void);
+static uint64_t ec_decide(void);
 
 /* The frame, as the host writes it. */
 typedef struct {
@@ -48,9 +78,6 @@ typedef struct {
 	uint8_t health, flags; uint16_t version_len; uint32_t meta_off, zone_off; uint16_t zone_len, id_len;
 	uint32_t id_off, version_off;
 } ec_instance;
-
-enum { EC_UNKNOWN, EC_PASSING, EC_WARNING, EC_DRAINING, EC_CRITICAL, EC_MAINTENANCE };
-enum { EC_TRACE, EC_DEBUG, EC_INFO, EC_WARN, EC_ERROR };
 
 #define EC_IN (64u << 10)
 #define EC_OUT (16u << 10)
@@ -99,14 +126,6 @@ static inline int ec_number(uint32_t i, uint32_t *value) {
 	*value = ec_slot(i)[0];
 	return 1;
 }
-static inline int ec_equal(ec_string a, const char *b, uint32_t length) {
-	if (!a.text || a.length != length) return 0;
-	if (a.text == b) return 1; /* the host has equal strings of a record once */
-	for (uint32_t i = 0; i < length; i++)
-		if (a.text[i] != b[i]) return 0;
-	return 1;
-}
-#define EC_IS(string, literal) ec_equal(string, literal, sizeof(literal) - 1)
 
 /* Verdicts. Those that are the same for the same record and attributes are
  * EC_CACHEABLE: the host remembers them. EC_FINAL ends the chain of filters. */
@@ -117,14 +136,23 @@ static inline unsigned char *ec_out(void) { return ec_memory + ec_call()->out_of
 static inline uint64_t ec_keep32(uint32_t mask) { return 1 | (uint64_t)mask << 32; }         /* of at most 32 */
 static inline uint64_t ec_keep(uint32_t bytes) { return 2 | (uint64_t)bytes << 32; }         /* a bitmap in ec_out */
 static inline uint64_t ec_order(uint32_t count) { return 3 | (uint64_t)count << 32; }        /* uint16 in ec_out */
-/* A set of instances that are kept, in ec_out; their order stays. */
+/* A set of instances, in ec_out. */
 static inline void ec_keep_clear(void) {
-	for (uint32_t i = 0; i < 4 || i < (ec_count() + 7) / 8; i++) ec_out()[i] = 0;
+	uint32_t *out = (uint32_t *)ec_out(), n = ec_count();
+	for (uint32_t i = 0; i <= n / 32; i++) out[i] = 0;
 }
-static inline void ec_keep_add(uint32_t i) { ec_out()[i / 8] |= (unsigned char)(1 << i % 8); }
+static inline void ec_keep_add(uint32_t i) { ((uint32_t *)ec_out())[i / 32] |= 1u << i % 32; }
+static inline uint32_t ec_keep_count(void) {
+	uint32_t n = 0;
+	for (uint32_t i = 0; i <= ec_count() / 32; i++) n += (uint32_t)__builtin_popcount(((uint32_t *)ec_out())[i]);
+	return n;
+}
+/* Keeps those of the set, in their order. */
 static inline uint64_t ec_keep_verdict(void) {
 	return ec_count() <= 32 ? ec_keep32(*(uint32_t *)ec_out()) : ec_keep((ec_count() + 7) / 8);
 }
+/* Has those of the set first and the others behind them; none is dropped. */
+static inline uint64_t ec_keep_first(void) { return ec_keep_verdict() | 4 << 8; }
 /* Refuses the request, with an HTTP status from 400 to 599 and a reason of 1 KiB at
  * most. */
 static inline uint64_t ec_deny(uint16_t status, const char *reason, uint32_t length) {
@@ -137,22 +165,9 @@ static inline uint64_t ec_deny(uint16_t status, const char *reason, uint32_t len
  * host then does what the filter's on_failure says. */
 static inline uint64_t ec_fail(uint16_t code) { return 255 | (uint64_t)code << 16; }
 
-/* Writes a line to the host's log, which takes some 100 a second of a plugin. */
-#define EC_LOG(level, literal) ec_host_log(level, literal, sizeof(literal) - 1)
-static inline void ec_error(const char *text, uint32_t length) { ec_host_error_set(text, length); }
-#define EC_ERROR_TEXT(literal) ec_error(literal, sizeof(literal) - 1)
-
-/* Copies the configuration at a JSON pointer, "" is all of it; returns its
- * length, or a negative code. What is longer than capacity is not copied. */
-static inline int32_t ec_config(const char *pointer, uint32_t length, char *buffer, uint32_t capacity) {
-	return ec_host_config_get(pointer, length, buffer, capacity);
-}
-#define EC_CONFIG(pointer, buffer) ec_config(pointer, sizeof(pointer) - 1, buffer, sizeof(buffer))
-
-EC_EXPORT("edgecache_abi_v1") void ec_export_marker(void) {}
-EC_EXPORT("ec_abi") int32_t ec_export_abi(void) { return 1 << 16; }
 EC_EXPORT("ec_init") int32_t ec_export_init(void) { return ec_start(); }
 EC_EXPORT("ec_arena") uint32_t ec_export_arena(uint32_t least) { return least <= sizeof ec_memory ? (uint32_t)(uintptr_t)ec_memory : 0; }
 EC_EXPORT("ec_filter") uint64_t ec_export_filter(uint32_t length) { (void)length; return ec_decide(); }
 
+#endif /* EC_ADAPTER */
 #endif

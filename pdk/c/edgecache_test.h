@@ -1,6 +1,6 @@
 /* edgecache_test.h: calls that tests of filters make up, of ABI 1.0. A test
  * includes its filter's source and then this, and is built for the machine it runs
- * on. */
+ * on. Tests of adapters have edgecache_adapter_test.h. */
 #ifndef EDGECACHE_TEST_H
 #define EDGECACHE_TEST_H
 
@@ -11,8 +11,13 @@
 /* What ec_config finds at JSON pointers: pairs, and then a null. */
 static const char **ec_test_config;
 static char ec_test_said[4096]; /* by ec_error */
+static char ec_test_logged[4096]; /* by ec_log: "3 text", a line each */
 
-void ec_host_log(int32_t level, const char *text, uint32_t length) { printf("log %d: %.*s\n", level, (int)length, text); }
+void ec_host_log(int32_t level, const char *text, uint32_t length) {
+	size_t end = strlen(ec_test_logged);
+	snprintf(ec_test_logged + end, sizeof ec_test_logged - end, "%d %.*s\n", level, (int)length, text);
+	printf("log %d: %.*s\n", level, (int)length, text);
+}
 
 void ec_host_error_set(const char *text, uint32_t length) {
 	snprintf(ec_test_said, sizeof ec_test_said, "%.*s", (int)length, text);
@@ -26,6 +31,15 @@ int32_t ec_host_config_get(const char *key, uint32_t key_length, char *buffer, u
 	}
 	return -1;
 }
+
+/* Ends the test if two texts differ. */
+static void ec_test_equal(const char *what, const char *got, const char *want) {
+	if (strcmp(got, want) == 0) return;
+	fprintf(stderr, "%s: got \"%s\", want \"%s\"\n", what, got, want);
+	exit(1);
+}
+
+#ifndef EC_ADAPTER
 
 #define EC_TEST_ROWS (64u + 32 * 8) /* where instances begin */
 static uint32_t ec_test_end, ec_test_count;
@@ -95,20 +109,15 @@ static const char *ec_test_decide(void) {
 	if (action == 5) snprintf(text, sizeof text, "deny %u %.*s", code, (int)arg, (char *)ec_out());
 	if (action == 255) snprintf(text, sizeof text, "fail %u %s", code, ec_test_said);
 	if (action == 3) n = arg;
-	for (uint32_t i = 0; i < n && action < 4; i++) {
-		uint32_t at = action == 3 ? ((uint16_t *)ec_out())[i] : i;
-		if (action == 1 && !(arg >> i & 1)) continue;
-		if (action == 2 && !(ec_out()[i / 8] >> i % 8 & 1)) continue;
-		end += (size_t)snprintf(text + end, sizeof text - end, end ? " %u" : "%u", at);
-	}
+	for (uint32_t rest = 0; rest <= (verdict >> 10 & 1) && action < 4; rest++) /* what a mask lacks, if that follows */
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t at = action == 3 ? ((uint16_t *)ec_out())[i] : i;
+			if (action == 1 && (arg >> i & 1) == rest) continue;
+			if (action == 2 && (uint32_t)(ec_out()[i / 8] >> i % 8 & 1) == rest) continue;
+			end += (size_t)snprintf(text + end, sizeof text - end, end ? " %u" : "%u", at);
+		}
 	return text;
 }
 
-/* Ends the test if two texts differ. */
-static void ec_test_equal(const char *what, const char *got, const char *want) {
-	if (strcmp(got, want) == 0) return;
-	fprintf(stderr, "%s: got \"%s\", want \"%s\"\n", what, got, want);
-	exit(1);
-}
-
+#endif /* EC_ADAPTER */
 #endif

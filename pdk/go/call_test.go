@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -100,5 +101,24 @@ func TestStart(t *testing.T) {
 	}
 	if got := Logged(); !slices.Equal(got, []string{"started"}) {
 		t.Errorf("logged %q", got)
+	}
+}
+
+func TestTextsThatAreTheSame(t *testing.T) {
+	text := "eu-1a"
+	for _, row := range []struct {
+		a, b string
+		want bool
+	}{
+		{text, text, true},
+		{text, strings.Clone(text), true},
+		{text, "eu-1b", false},
+		{text, text[:4], false}, // where it begins is not enough
+		{"", "", true},
+		{"", text, false},
+	} {
+		if Same(row.a, row.b) != row.want {
+			t.Errorf("%q and %q: want %t", row.a, row.b, row.want)
+		}
 	}
 }

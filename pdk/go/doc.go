@@ -10,6 +10,8 @@
 //
 // Elsewhere it compiles as it is, for go test: see [Sample].
 //
+// The kit for adapters is the package beside it, adapter.
+//
 // A filter must not allocate in decide: what it allocates is collected only
 // while the host has no calls for it, and memory never shrinks.
 package edgecache

@@ -1,5 +1,7 @@
 package edgecache
 
+import "unsafe"
+
 // Health is an instance's.
 type Health uint8
 
@@ -33,6 +35,12 @@ type Instance struct {
 	version       uint32
 }
 
+// Same reports whether two texts are the same, as == does. The host has equal
+// strings of a record once, so that most are told by where they are.
+func Same(a, b string) bool {
+	return len(a) == len(b) && (unsafe.StringData(a) == unsafe.StringData(b) || a == b)
+}
+
 // IDHash returns FNV-1a, of 64 bits, of the id.
 func (in *Instance) IDHash() uint64 { return in.idHash }
 
@@ -51,17 +59,22 @@ func (in *Instance) Health() Health { return in.health }
 // TLS reports whether the main endpoint speaks TLS.
 func (in *Instance) TLS() bool { return in.flags&1 != 0 }
 
+// text returns a string, which is nowhere if it is empty.
+func (in *Instance) text(off uint32, length uint16) string {
+	return unsafe.String((*byte)(arena().at(off)), length)
+}
+
 // Address returns that of the main endpoint: a host's name or an IP address.
-func (in *Instance) Address() string { return arena().text(in.address, uint32(in.addressLength)) }
+func (in *Instance) Address() string { return in.text(in.address, in.addressLength) }
 
 // ID returns its id, which no other instance of the service has.
-func (in *Instance) ID() string { return arena().text(in.id, uint32(in.idLength)) }
+func (in *Instance) ID() string { return in.text(in.id, in.idLength) }
 
 // Zone returns its zone.
-func (in *Instance) Zone() string { return arena().text(in.zone, uint32(in.zoneLength)) }
+func (in *Instance) Zone() string { return in.text(in.zone, in.zoneLength) }
 
 // Version returns its version.
-func (in *Instance) Version() string { return arena().text(in.version, uint32(in.versionLength)) }
+func (in *Instance) Version() string { return in.text(in.version, in.versionLength) }
 
 // Meta returns a value of its metadata; the number is its key's place in the
 // manifest's needs.meta. Not ok is: it does not have the key.

@@ -84,10 +84,16 @@ func (r *Request) Decide() Decision {
 			d.Kept = append(d.Kept, int(binary.LittleEndian.Uint16(out(2*i))))
 		}
 	default:
+		var others []int
 		for i := range n {
 			if byte(v) == byte(Pass) || byte(v) == actMask32 && arg>>i&1 != 0 || byte(v) == actMask && out(0)[i/8]>>(i%8)&1 != 0 {
 				d.Kept = append(d.Kept, i)
+			} else {
+				others = append(others, i)
 			}
+		}
+		if v&first != 0 {
+			d.Kept = append(d.Kept, others...)
 		}
 	}
 	return d

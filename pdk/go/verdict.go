@@ -1,6 +1,9 @@
 package edgecache
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // A Verdict is what decide returns.
 type Verdict uint64
@@ -14,6 +17,8 @@ const (
 	actOrder  = 3
 	actDeny   = 5
 	actFail   = 255
+
+	first = 4 << 8 // what a mask lacks follows
 )
 
 // Cacheable says that the verdict is the same whenever the record and the
@@ -37,78 +42,72 @@ func (c *Call) Fail(code uint16, text string) Verdict {
 	return actFail | Verdict(code)<<16
 }
 
-// A Keep is a set of instances that are kept; their order stays.
+// A Keep is a set of instances.
 type Keep struct {
-	call *Call
-	kept int
+	bits  unsafe.Pointer // words of 32
+	count uint32         // instances that there are
 }
 
 // Keep returns an empty set.
 func (c *Call) Keep() Keep {
-	clear(c.mask())
-	return Keep{call: c}
+	k := Keep{c.at(c.out), c.count}
+	for at := uint32(0); at <= k.count/32; at++ {
+		*k.word(at) = 0
+	}
+	return k
 }
 
-func (c *Call) mask() []byte { return unsafe.Slice((*byte)(c.at(c.out)), (max(c.Count(), 32)+7)/8) }
+func (k *Keep) word(at uint32) *uint32 { return (*uint32)(unsafe.Add(k.bits, 4*at)) }
 
-// Add keeps an instance.
+// Add adds an instance.
 func (k *Keep) Add(i int) {
-	bits := k.call.mask()
-	if bits[i/8]&(1<<(i%8)) == 0 {
-		bits[i/8] |= 1 << (i % 8)
-		k.kept++
+	if uint(i) >= uint(k.count) {
+		panic("edgecache: no such instance")
 	}
+	*k.word(uint32(i) / 32) |= 1 << (i % 32)
 }
 
-// Len returns how many are kept.
-func (k *Keep) Len() int { return k.kept }
-
-// Verdict drops all that were not added.
-func (k *Keep) Verdict() Verdict {
-	n := k.call.Count()
-	if n <= 32 {
-		return actMask32 | Verdict(*(*uint32)(k.call.at(k.call.out)))<<32
+// Len returns how many were added.
+func (k *Keep) Len() (n int) {
+	for at := uint32(0); at <= k.count/32; at++ {
+		n += bits.OnesCount32(*k.word(at))
 	}
-	return actMask | Verdict((n+7)/8)<<32
+	return n
+}
+
+// First has those that were added first and the others behind them, both in their
+// order. None is dropped.
+func (k *Keep) First() Verdict { return k.Verdict() | first }
+
+// Verdict drops all that were not added. The others stay in their order.
+func (k *Keep) Verdict() Verdict {
+	if k.count <= 32 {
+		return actMask32 | Verdict(*k.word(0))<<32
+	}
+	return actMask | Verdict((k.count+7)/8)<<32
 }
 
 // An Order is a list of instances in a new order.
 type Order struct {
-	call     *Call
-	n, later int
+	out     unsafe.Pointer
+	n, most uint32
 }
 
 // Order returns an empty list.
-func (c *Call) Order() Order { return Order{call: c} }
+func (c *Call) Order() Order { return Order{out: c.at(c.out), most: min(c.count, outSize/2)} }
 
 // Add appends an instance, which must not be in the list.
 func (o *Order) Add(i int) {
-	o.room()
-	*(*uint16)(o.call.at(o.call.out + 2*uint32(o.n))) = uint16(i)
+	if o.n >= o.most {
+		panic("edgecache: more in an order than there are instances")
+	}
+	*(*uint16)(unsafe.Add(o.out, 2*o.n)) = uint16(i)
 	o.n++
 }
 
-// Later appends an instance behind all that are added, now or after it.
-func (o *Order) Later(i int) {
-	o.room()
-	*(*uint16)(o.call.at(o.behind() + 2*uint32(o.later))) = uint16(i)
-	o.later++
-}
+// Len returns how many were added.
+func (o *Order) Len() int { return int(o.n) }
 
-// behind returns where what comes later is kept.
-func (o *Order) behind() uint32 { return o.call.out + o.call.outCapacity/2 }
-
-func (o *Order) room() {
-	if uint(o.n+o.later) >= uint(min(o.call.Count(), int(o.call.outCapacity/4))) {
-		panic("edgecache: more in an order than there are instances")
-	}
-}
-
-// Len returns how many were added, without those that come later.
-func (o *Order) Len() int { return o.n }
-
-// Verdict drops all that are in neither list, and has the others in their order.
-func (o *Order) Verdict() Verdict {
-	copy(unsafe.Slice((*uint16)(o.call.at(o.call.out+2*uint32(o.n))), o.later), unsafe.Slice((*uint16)(o.call.at(o.behind())), o.later))
-	return actOrder | Verdict(o.n+o.later)<<32
-}
+// Verdict drops all that were not added, and has the others in the order in which
+// they were.
+func (o *Order) Verdict() Verdict { return actOrder | Verdict(o.n)<<32 }

@@ -4,8 +4,8 @@
 //! A filter includes it, names its two functions, and is built with
 //!
 //! ```text
-//! rustc --edition 2021 --crate-type cdylib --target wasm32-unknown-unknown -C opt-level=s \
-//!   -C panic=abort -C lto -C strip=symbols -C link-arg=-zstack-size=65536 -o x.wasm x.rs
+//! rustc --edition 2021 --crate-type cdylib --target wasm32-unknown-unknown -C opt-level=3 \
+//!   -C target-feature=+bulk-memory -C panic=abort -C lto -C strip=symbols -C link-arg=-zstack-size=65536 -o x.wasm x.rs
 //! ```
 //!
 //! ```text
@@ -21,7 +21,7 @@
 mod instance;
 mod verdict;
 
-use core::slice;
+use core::{cell::UnsafeCell, slice};
 pub use instance::{Health, Instance};
 use instance::Row;
 use verdict::{DENY, FAIL};
@@ -33,7 +33,7 @@ const ABSENT: u32 = 0xffff_ffff; // as an offset
 const NUMERIC: u32 = 0xffff_fffe; // as a length: the offset is the value
 
 #[repr(C, align(16))]
-pub struct Arena([u8; IN + OUT]);
+struct Arena(UnsafeCell<[u8; IN + OUT]>);
 
 /// Whether two texts are the same. The host has equal strings of a record once, so
 /// that most are compared by their addresses.
@@ -41,12 +41,21 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && (a.as_ptr() == b.as_ptr() || a == b)
 }
 
-/// The arena. Only the host, before a call, and `Keep`, `Order` and `deny`, within
-/// one, write to it.
-pub static mut ARENA: Arena = Arena([0; IN + OUT]);
+/// Only the host, before a call, and `Keep`, `Order` and `deny`, within one, write to it.
+static ARENA: Arena = Arena(UnsafeCell::new([0; IN + OUT]));
+
+unsafe impl Sync for Arena {} // a module has one thread
 
 fn arena() -> *mut u8 {
-    unsafe { core::ptr::addr_of_mut!(ARENA) as *mut u8 }
+    ARENA.0.get() as *mut u8
+}
+
+/// Where the arena is, if it has room for so much; else 0.
+pub fn arena_of(least: u32) -> u32 {
+    if least as usize > IN + OUT {
+        return 0;
+    }
+    arena() as usize as u32
 }
 
 #[repr(C)]
@@ -158,16 +167,16 @@ impl Call {
         (0..self.count()).map(move |i| self.at(i))
     }
 
-    /// An empty set of instances that are kept.
+    /// An empty set of instances.
     pub fn keep(&self) -> Keep {
-        let mut k = Keep { instances: self.count(), kept: 0 };
-        k.bits().fill(0);
+        let mut k = Keep { instances: self.count() };
+        k.clear();
         k
     }
 
     /// An empty list of instances in a new order.
     pub fn order(&self) -> Order {
-        Order { instances: self.count(), n: 0, later: 0 }
+        Order { instances: self.count(), n: 0 }
     }
 
     /// Refuses the request, with an HTTP status from 400 to 599 and a reason of 1
@@ -241,12 +250,7 @@ macro_rules! filter {
 
         #[no_mangle]
         pub extern "C" fn ec_arena(least: u32) -> u32 {
-            unsafe {
-                if least as usize > core::mem::size_of_val(&$crate::edgecache::ARENA) {
-                    return 0;
-                }
-                core::ptr::addr_of!($crate::edgecache::ARENA) as usize as u32
-            }
+            $crate::edgecache::arena_of(least)
         }
 
         #[no_mangle]

@@ -64,8 +64,8 @@ impl Host {
         let (arg, code) = ((v >> 32) as usize, (v >> 16) as u16);
         let all = 0..r.instances.len();
         match v & 0xff {
-            super::verdict::MASK32 => Decision::Kept(all.filter(|i| arg >> i & 1 != 0).collect()),
-            super::verdict::MASK => Decision::Kept(all.filter(|i| out[i / 8] >> (i % 8) & 1 != 0).collect()),
+            super::verdict::MASK32 => Decision::Kept(chosen(v, all, |i| arg >> i & 1 != 0)),
+            super::verdict::MASK => Decision::Kept(chosen(v, all, |i| out[i / 8] >> (i % 8) & 1 != 0)),
             super::verdict::ORDER => {
                 Decision::Kept((0..arg).map(|i| u16::from_le_bytes([out[2 * i], out[2 * i + 1]]) as usize).collect())
             }
@@ -74,6 +74,15 @@ impl Host {
             _ => Decision::Kept(all.collect()),
         }
     }
+}
+
+/// What a mask leaves, in order.
+fn chosen(verdict: u64, all: std::ops::Range<usize>, has: impl Fn(usize) -> bool) -> Vec<usize> {
+    let (mut kept, others): (Vec<_>, Vec<_>) = all.partition(|i| has(*i));
+    if verdict & super::verdict::FIRST != 0 {
+        kept.extend(others);
+    }
+    kept
 }
 
 /// FNV-1a, as in client.zone#hash.

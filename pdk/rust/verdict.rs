@@ -8,6 +8,7 @@ pub(super) const MASK: u64 = 2;
 pub(super) const ORDER: u64 = 3;
 pub(super) const DENY: u64 = 5;
 pub(super) const FAIL: u64 = 255;
+pub(super) const FIRST: u64 = 4 << 8;
 
 /// What decide returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,76 +30,71 @@ impl Verdict {
     }
 }
 
-/// A set of instances that are kept; their order stays.
+/// A set of instances.
 pub struct Keep {
     pub(super) instances: usize,
-    pub(super) kept: usize,
 }
 
 impl Keep {
-    pub(super) fn bits(&mut self) -> &mut [u8] {
-        unsafe { slice::from_raw_parts_mut(arena().add(IN), (self.instances.max(32) + 7) / 8) }
+    pub(super) fn word(&mut self, at: usize) -> &mut u32 {
+        unsafe { &mut *(arena().add(IN) as *mut u32).add(at) }
     }
 
-    /// Keeps an instance.
+    pub(super) fn clear(&mut self) {
+        for at in 0..=self.instances / 32 {
+            // Volatile, or it would be a memory.fill, which costs more than all the rest.
+            unsafe { core::ptr::write_volatile(self.word(at), 0) }
+        }
+    }
+
+    /// Adds an instance.
     pub fn add(&mut self, i: usize) {
-        let byte = &mut self.bits()[i / 8];
-        let new = *byte & 1 << (i % 8) == 0;
-        *byte |= 1 << (i % 8);
-        self.kept += new as usize;
+        assert!(i < self.instances, "no such instance");
+        *self.word(i / 32) |= 1 << (i % 32);
     }
 
-    /// How many are kept.
-    pub fn len(&self) -> usize {
-        self.kept
+    /// How many were added.
+    pub fn len(&mut self) -> usize {
+        (0..=self.instances / 32).map(|at| self.word(at).count_ones() as usize).sum()
     }
 
-    /// Drops all that were not added.
+    /// Has those that were added first and the others behind them, both in their
+    /// order. None is dropped.
+    pub fn first(self) -> Verdict {
+        Verdict(self.verdict().0 | FIRST)
+    }
+
+    /// Drops all that were not added. The others stay in their order.
     pub fn verdict(mut self) -> Verdict {
         if self.instances <= 32 {
-            let b = self.bits();
-            return Verdict(MASK32 | (u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as u64) << 32);
+            return Verdict(MASK32 | (*self.word(0) as u64) << 32);
         }
         Verdict(MASK | (((self.instances + 7) / 8) as u64) << 32)
     }
 }
 
-const LATER: usize = IN + OUT / 2; // where Order keeps what comes later
-
 /// A list of instances in a new order.
 pub struct Order {
     pub(super) instances: usize,
     pub(super) n: usize,
-    pub(super) later: usize,
 }
 
 impl Order {
     /// Appends an instance, which must not be in the list.
     pub fn add(&mut self, i: usize) {
-        self.room();
+        assert!(self.n < self.instances.min(OUT / 2), "more in an order than there are instances");
         unsafe { *(arena().add(IN) as *mut u16).add(self.n) = i as u16 }
         self.n += 1;
     }
 
-    /// Appends an instance behind all that are added, now or after it.
-    pub fn later(&mut self, i: usize) {
-        self.room();
-        unsafe { *(arena().add(LATER) as *mut u16).add(self.later) = i as u16 }
-        self.later += 1;
-    }
-
-    fn room(&self) {
-        assert!(self.n + self.later < self.instances.min(OUT / 4), "more in an order than there are instances");
-    }
-
-    /// How many were added, without those that come later.
+    /// How many were added.
     pub fn len(&self) -> usize {
         self.n
     }
 
-    /// Drops all that are in neither list, and has the others in their order.
+    /// Drops all that were not added, and has the others in the order in which they
+    /// were.
     pub fn verdict(self) -> Verdict {
-        unsafe { core::ptr::copy_nonoverlapping(arena().add(LATER), arena().add(IN + 2 * self.n), 2 * self.later) }
-        Verdict(ORDER | ((self.n + self.later) as u64) << 32)
+        Verdict(ORDER | (self.n as u64) << 32)
     }
 }

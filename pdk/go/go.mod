@@ -1,3 +1,0 @@
-module github.com/edgecache/edgecache/pdk/go
-
-go 1.24
