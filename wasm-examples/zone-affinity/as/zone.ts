@@ -2,7 +2,7 @@
 //
 // Configuration: {"strict": true} drops the others where there are any in the
 // zone; otherwise they follow.
-import { CACHEABLE, Instance, PASS, Text, Verdict, call, config, equal, filter, order } from "../../../pdk/as/edgecache";
+import { CACHEABLE, Instance, PASS, Text, Verdict, call, config, equal, filter, keep } from "../../../pdk/as/edgecache";
 export { ec_abi, ec_arena, ec_filter, ec_init, edgecache_abi_v1 } from "../../../pdk/as/edgecache";
 
 // The manifest's needs.
@@ -27,11 +27,10 @@ function decide(): Verdict {
   if (!call.hasNumber(ZONE_HASH)) return PASS | CACHEABLE;
   const hash = call.number(ZONE_HASH);
   const zone = call.attribute(ZONE);
-  order.clear();
+  keep.clear();
   for (let i: u32 = 0; i < call.count; i++) {
-    if (near(call.at(i), hash, zone)) order.add(i);
-    else if (!strict) order.later(i);
+    if (near(call.at(i), hash, zone)) keep.add(i);
   }
-  if (order.count() == 0) return PASS | CACHEABLE;
-  return order.verdict() | CACHEABLE;
+  if (keep.count() == 0) return PASS | CACHEABLE;
+  return (strict ? keep.verdict() : keep.first()) | CACHEABLE;
 }

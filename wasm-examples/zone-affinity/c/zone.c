@@ -20,17 +20,13 @@ static int near(const ec_instance *in, uint32_t hash, ec_string zone) {
 }
 
 static uint64_t ec_decide(void) {
-	static uint16_t others[EC_OUT / sizeof(uint16_t)];
-	uint32_t hash, n = ec_count(), stride = ec_call()->stride, kept = 0, left = 0;
+	uint32_t hash, n = ec_count(), stride = ec_call()->stride;
 	if (!ec_number(ZONE_HASH, &hash)) return EC_PASS | EC_CACHEABLE;
 	ec_string zone = ec_attribute(ZONE);
-	uint16_t *order = (uint16_t *)ec_out();
+	ec_keep_clear();
 	const unsigned char *row = (const unsigned char *)ec_at(0);
 	for (uint32_t i = 0; i < n; i++, row += stride)
-		if (near((const ec_instance *)row, hash, zone)) order[kept++] = (uint16_t)i;
-		else others[left++] = (uint16_t)i;
-	if (kept == 0) return EC_PASS | EC_CACHEABLE;
-	if (!strict)
-		for (uint32_t i = 0; i < left; i++) order[kept++] = others[i];
-	return ec_order(kept) | EC_CACHEABLE;
+		if (near((const ec_instance *)row, hash, zone)) ec_keep_add(i);
+	if (ec_keep_count() == 0) return EC_PASS | EC_CACHEABLE;
+	return (strict ? ec_keep_verdict() : ec_keep_first()) | EC_CACHEABLE;
 }

@@ -28,23 +28,24 @@ func decide(call *edgecache.Call) edgecache.Verdict {
 		return edgecache.Pass.Cacheable()
 	}
 	zone, _ := call.Attribute(zoneText)
-	order := call.Order()
-	for i, in := range call.Instances() {
-		if near(in, hash, zone) {
-			order.Add(i)
-		} else if !strict {
-			order.Later(i)
+	keep := call.Keep()
+	for i := range call.Count() {
+		if near(call.At(i), hash, zone) {
+			keep.Add(i)
 		}
 	}
-	if order.Len() == 0 {
+	switch {
+	case keep.Len() == 0:
 		return edgecache.Pass.Cacheable()
+	case strict:
+		return keep.Verdict().Cacheable()
 	}
-	return order.Verdict().Cacheable()
+	return keep.First().Cacheable()
 }
 
 // near compares the text too: two zones may share a hash.
 func near(in *edgecache.Instance, hash uint32, zone string) bool {
-	return in.ZoneHash() == hash && in.Zone() == zone
+	return in.ZoneHash() == hash && edgecache.Same(in.Zone(), zone)
 }
 
 func main() {}

@@ -30,18 +30,17 @@ fn decide(call: &Call) -> Verdict {
     };
     // The text too: two zones may share a hash.
     let near = |at: &Instance| at.zone_hash() == hash && same(at.zone(), zone);
-    let (strict, mut order) = (STRICT.load(Relaxed), call.order());
+    let mut keep = call.keep();
     for (i, at) in call.instances().enumerate() {
         if near(&at) {
-            order.add(i);
-        } else if !strict {
-            order.later(i);
+            keep.add(i);
         }
     }
-    if order.len() == 0 {
+    if keep.len() == 0 {
         return Verdict::PASS.cacheable();
     }
-    order.verdict().cacheable()
+    let verdict = if STRICT.load(Relaxed) { keep.verdict() } else { keep.first() };
+    verdict.cacheable()
 }
 
 #[cfg(test)]
