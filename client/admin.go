@@ -142,7 +142,7 @@ func (c *Client) Plugins(ctx context.Context) ([]registry.PluginStatus, error) {
 	return out.Plugins, err
 }
 
-// ReloadPlugin makes the node run what is now at a filter's path. A *Problem of
+// ReloadPlugin makes the node run what is now at a plugin's path. A *Problem of
 // kind "not-found" says that there is no filter of that name, one of kind
 // "bad-config" why nothing changed.
 func (c *Client) ReloadPlugin(ctx context.Context, name string) error {

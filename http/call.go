@@ -38,6 +38,8 @@ type call struct {
 	scratch  []byte // holds decoded path and query
 	text     []byte // holds header values while they are made
 	client   netip.Addr
+	zone     string // of the client, if zoned
+	zoned    bool
 }
 
 func (s *Server) acquireCall(ctx *fasthttp.RequestCtx, p *port) *call {
@@ -58,7 +60,7 @@ func (c *call) release(s *Server) {
 	c.view, c.wait, c.index, c.hasIndex, c.params = viewRecord, -1, 0, false, c.params[:0]
 	c.query = registry.Query{}
 	c.result.Answer = registry.Answer{}
-	c.client = netip.Addr{}
+	c.client, c.zone, c.zoned = netip.Addr{}, "", false
 	s.calls.Put(c)
 }
 
@@ -129,6 +131,13 @@ func (c *call) ClientIP() netip.Addr {
 // ClientZone returns what the client says in Edgecache-Zone, else the zone of
 // its network, else the node's.
 func (c *call) ClientZone() string {
+	if !c.zoned { // several filters ask, and each more than once
+		c.zone, c.zoned = c.findZone(), true
+	}
+	return c.zone
+}
+
+func (c *call) findZone() string {
 	if zone := c.ctx.Request.Header.Peek("Edgecache-Zone"); len(zone) > 0 {
 		return asString(zone)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/edgecache/edgecache/plugins"
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/consul"
 	"github.com/edgecache/edgecache/registry/file"
@@ -27,9 +28,10 @@ type adapter struct {
 
 // parts are what the program gives to all sources.
 type parts struct {
-	log    *slog.Logger
-	trace  registry.Trace
-	inject func(context.Context, http.Header)
+	log     *slog.Logger
+	trace   registry.Trace
+	inject  func(context.Context, http.Header)
+	plugins *plugins.Host
 }
 
 // adapters returns the types of registries.
@@ -39,6 +41,7 @@ func adapters() map[string]adapter {
 		"file":     {func() any { return fileDefaults() }, openFile},
 		"httpjson": {func() any { return &httpjson.Options{} }, openHTTPJSON},
 		"merge":    {func() any { return &mergeOptions{} }, nil},
+		"wasm":     {func() any { o := plugins.AdapterDefaults(); return &o }, openWASM},
 	}
 }
 
@@ -64,6 +67,12 @@ func openHTTPJSON(r *registryConfig, p parts) (source, error) {
 	o.Name, o.Documents, o.Timeout = r.Name, r.Documents, r.Timeout
 	o.Logger, o.Trace, o.Inject = p.log, p.trace, p.inject
 	return httpjson.New(o)
+}
+
+func openWASM(r *registryConfig, p parts) (source, error) {
+	o := *r.options.(*plugins.AdapterOptions)
+	o.Name, o.Documents, o.Timeout, o.Logger, o.Trace = r.Name, r.Documents, r.Timeout, p.log, p.trace
+	return p.plugins.OpenAdapter(o)
 }
 
 // servicesFile is what a node without a configuration serves.

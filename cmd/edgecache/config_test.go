@@ -296,8 +296,8 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all.Registries) != 4 {
-		t.Errorf("%d registries with the examples, want 4", len(all.Registries))
+	if len(all.Registries) != len(adapters()) {
+		t.Errorf("%d registries with the examples, want one of each type, %d", len(all.Registries), len(adapters()))
 	}
 }
 

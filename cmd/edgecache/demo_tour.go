@@ -179,15 +179,21 @@ func (t *tour) invalidation(ctx context.Context) error {
 func (t *tour) outage(ctx context.Context) error {
 	t.upstream.Stop()
 	t.say("killed: %s refuses connections", t.upstream.URL())
-	began, asked := time.Now(), 0
+	began, asked, stale := time.Now(), 0, 0
 	err := t.poll(ctx, func() (bool, error) {
 		asked++
 		a, err := t.get(ctx, tourPath)
 		if err != nil {
 			return false, err
 		}
-		if err := expect(a.status == 200, a, "an answer from memory"); err != nil || !a.has("stale-if-error") {
+		if err := expect(a.status == 200, a, "an answer from memory"); err != nil {
 			return false, err
+		}
+		if stale++; !a.has("stale-if-error") {
+			stale = 0
+		}
+		if stale < 3 { // what was on its way when the registry ended may still come
+			return false, nil
 		}
 		return t.down(ctx)
 	})
@@ -275,9 +281,10 @@ func (t *tour) poll(ctx context.Context, look func() (done bool, err error)) err
 }
 
 // burst looks the service up many times over one connection and tells how
-// long it took. Each Cache-Status must hold the word.
+// long it took. Cache-Status must hold the word, but for a few: a machine that
+// stands still for a moment outlasts the demo's short windows.
 func (t *tour) burst(ctx context.Context, word string) error {
-	took := make([]time.Duration, burstSize)
+	took, others := make([]time.Duration, burstSize), 0
 	for i := range took {
 		began := time.Now()
 		a, err := t.get(ctx, tourPath)
@@ -285,12 +292,19 @@ func (t *tour) burst(ctx context.Context, word string) error {
 			return err
 		}
 		took[i] = time.Since(began)
-		if err := expect(a.status == 200 && a.has(word), a, word); err != nil {
+		if !a.has(word) {
+			others++
+		}
+		if err := expect(a.status == 200 && others <= burstSize/10, a, word); err != nil {
 			return err
 		}
 	}
 	slices.Sort(took)
-	t.say("%d lookups one after the other: all %s, median %s, 99%% within %s", burstSize, word,
+	all := "all"
+	if others > 0 {
+		all = fmt.Sprintf("%d", burstSize-others)
+	}
+	t.say("%d lookups one after the other: %s %s, median %s, 99%% within %s", burstSize, all, word,
 		short(took[burstSize/2]), short(took[burstSize*99/100]))
 	return nil
 }

@@ -9,28 +9,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edgecache/edgecache/plugins"
-	"github.com/edgecache/edgecache/registry"
 )
 
 func pluginCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Build, test, measure and inspect WebAssembly plugins",
+		Short: "Begin, build, test, measure and inspect WebAssembly plugins",
 		Args:  noPluginCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(pluginBuildCommand(g), pluginTestCommand(g), pluginBenchCommand(g), pluginInspectCommand(g))
+	cmd.AddCommand(pluginNewCommand(g), pluginBuildCommand(g), pluginTestCommand(g), pluginRecordCommand(g), pluginBenchCommand(g), pluginInspectCommand(g))
 	return cmd
 }
 
 func noPluginCommand(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%q: build, test, bench or inspect expected", args[0])
+		return fmt.Errorf("%q: new, build, test, record, bench or inspect expected", args[0])
 	}
 	return nil
 }
@@ -63,8 +61,17 @@ func (p *pluginFiles) load(path string) (*plugins.Module, error) {
 	return plugins.Load(path, manifest, "")
 }
 
-// tests reads the fixtures of a module.
-func (p *pluginFiles) tests(path string) ([]*plugins.Fixture, error) {
+// read reads a module and its fixtures.
+func (p *pluginFiles) read(path string) (*plugins.Module, []plugins.Test, error) {
+	m, err := p.load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	tests, err := p.tests(m, path)
+	return m, tests, err
+}
+
+func (p *pluginFiles) tests(m *plugins.Module, path string) ([]plugins.Test, error) {
 	places := p.fixtures
 	if len(places) == 0 {
 		for _, dir := range [...]string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
@@ -74,14 +81,14 @@ func (p *pluginFiles) tests(path string) ([]*plugins.Fixture, error) {
 			}
 		}
 	}
-	var list []*plugins.Fixture
+	var list []plugins.Test
 	for _, place := range places {
 		files := []string{place}
 		if info, err := os.Stat(place); err == nil && info.IsDir() {
 			files, _ = filepath.Glob(filepath.Join(place, "*.yaml")) // the pattern is well formed
 		}
 		for _, file := range files {
-			f, err := plugins.ReadFixture(file)
+			f, err := plugins.ReadTest(m, file)
 			if err != nil {
 				return nil, err
 			}
@@ -102,14 +109,11 @@ func pluginTestCommand(g *globals) *cobra.Command {
 		Short: "Run a plugin's fixtures, on both of wazero's engines",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := files.load(args[0])
+			m, fixtures, err := files.read(args[0])
 			if err != nil {
 				return err
 			}
-			fixtures, err := files.tests(args[0])
-			if err != nil {
-				return err
-			}
+			defer m.Keep()()
 			return testPlugin(g, m, fixtures, pluginLogger(g, verbose))
 		},
 	}
@@ -125,26 +129,46 @@ func pluginLogger(g *globals, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(g.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func testPlugin(g *globals, m *plugins.Module, fixtures []*plugins.Fixture, log *slog.Logger) error {
+func testPlugin(g *globals, m *plugins.Module, fixtures []plugins.Test, log *slog.Logger) error {
 	failed, cases := 0, 0
 	for _, f := range fixtures {
 		errs := f.Run(m, log)
-		cases += len(f.Cases)
+		cases += f.Len()
 		if len(errs) == 0 {
-			fmt.Fprintf(g.stdout, "ok      %s  %s\n", f.Path, plural(len(f.Cases), "case"))
+			fmt.Fprintf(g.stdout, "ok      %s  %s\n", f.Place(), plural(f.Len(), "case"))
 			continue
 		}
 		failed++
-		fmt.Fprintf(g.stdout, "FAILED  %s\n", f.Path)
-		for _, err := range errs {
-			fmt.Fprintf(g.stdout, "        %s\n", clean(err.Error()))
+		fmt.Fprintf(g.stdout, "FAILED  %s\n", f.Place())
+		for _, text := range faults(errs) {
+			for line := range strings.Lines(text) {
+				fmt.Fprintf(g.stdout, "        %s\n", clean(strings.TrimSuffix(line, "\n")))
+			}
 		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d fixtures failed", failed, len(fixtures))
 	}
-	fmt.Fprintf(g.stdout, "%s, %s, on compiler and interpreter\n", plural(len(fixtures), "fixture"), plural(cases, "case"))
+	fmt.Fprintf(g.stdout, "%s, %s, on compiler and interpreter; next: edgecache plugin bench %s\n", plural(len(fixtures), "fixture"), plural(cases, "case"), m.Path)
 	return nil
+}
+
+// faults returns what is wrong, once where both engines have it so.
+func faults(errs []error) []string {
+	const compiled, interpreted = "compiler: ", "interpreter: "
+	var list []string
+	seen := map[string]int{}
+	for _, err := range errs {
+		text := err.Error()
+		what, other := strings.CutPrefix(text, interpreted)
+		if i, there := seen[what]; other && there {
+			list[i] = what
+			continue
+		}
+		seen[strings.TrimPrefix(text, compiled)] = len(list)
+		list = append(list, text)
+	}
+	return list
 }
 
 func pluginInspectCommand(g *globals) *cobra.Command {
@@ -172,6 +196,13 @@ func inspectPlugin(w io.Writer, m *plugins.Module) {
 	for i, what := range m.Manifest.May {
 		may[i] = string(what)
 	}
+	if m.Manifest.KV {
+		may = append(may, "keep values on the node's disk")
+	}
+	limits := fmt.Sprintf("%d KiB of memory, fuel %d", l.MemoryPages*64, l.Fuel)
+	if l.FuelPerInstance > 0 {
+		limits += fmt.Sprintf(" and %d for each instance", l.FuelPerInstance)
+	}
 	for _, line := range [...]struct {
 		key    string
 		values []string
@@ -181,8 +212,8 @@ func inspectPlugin(w io.Writer, m *plugins.Module) {
 		{"file", []string{fmt.Sprintf("%s, %d bytes", m.Path, m.Size)}},
 		{"sha256", []string{m.SHA256}},
 		{"may", may},
-		{"needs", slices.Concat(prefixed("header ", n.Headers), prefixed("parameter ", n.Query), n.Attrs, prefixed("metadata ", n.Meta))},
-		{"limits", []string{fmt.Sprintf("%d KiB of memory, fuel %d and %d for each instance", l.MemoryPages*64, l.Fuel, l.FuelPerInstance)}},
+		{"needs", slices.Concat(prefixed("header ", n.Headers), prefixed("parameter ", n.Query), n.Attrs, prefixed("metadata ", n.Meta), prefixed("HTTP ", m.Manifest.HTTP))},
+		{"limits", []string{limits}},
 		{"imports", m.Imports},
 		{"exports", m.Exports},
 	} {
@@ -192,6 +223,24 @@ func inspectPlugin(w io.Writer, m *plugins.Module) {
 		}
 		fmt.Fprintf(w, "%-8s %s\n", line.key, clean(text))
 	}
+	fmt.Fprintf(w, "next, in the configuration of a node:\n%s", configurationOf(m))
+}
+
+// configurationOf returns the lines that have a node run a plugin.
+func configurationOf(m *plugins.Module) string {
+	path, err := filepath.Abs(m.Path)
+	if err != nil {
+		path = m.Path
+	}
+	if m.Manifest.Kind == "filter" {
+		return fmt.Sprintf("filters:\n  - {name: %s, plugin: %s}\n", m.Manifest.Name, path)
+	}
+	allow := ""
+	if len(m.Manifest.HTTP) > 0 {
+		allow = `, allow: ["` + strings.Join(m.Manifest.HTTP, `", "`) + `"]`
+		allow = strings.ReplaceAll(allow, `"*"`, `"http://…"`)
+	}
+	return fmt.Sprintf("registries:\n  - {name: %s, type: wasm, plugin: %s, config: {…}%s}\n", m.Manifest.Name, path, allow)
 }
 
 func prefixed(prefix string, list []string) []string {
@@ -200,71 +249,4 @@ func prefixed(prefix string, list []string) []string {
 		out[i] = prefix + s
 	}
 	return out
-}
-
-func pluginBenchCommand(g *globals) *cobra.Command {
-	var files pluginFiles
-	duration := 200 * time.Millisecond
-	c := &cobra.Command{
-		Use:   "bench MODULE.wasm",
-		Short: "Measure the calls of a plugin's fixtures: time, fuel, memory",
-		Args:  usageArgs(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := files.load(args[0])
-			if err != nil {
-				return err
-			}
-			fixtures, err := files.tests(args[0])
-			if err != nil {
-				return err
-			}
-			return benchPlugin(g.stdout, m, fixtures, duration)
-		},
-	}
-	files.flags(c, true)
-	c.Flags().DurationVar(&duration, "time", duration, "how long each case runs")
-	return c
-}
-
-// benchPlugin measures each case that ends well.
-func benchPlugin(w io.Writer, m *plugins.Module, fixtures []*plugins.Fixture, duration time.Duration) error {
-	t := newTable("FIXTURE", "CASE", "INSTANCES", "NS/CALL", "FUEL", "BUDGET", "GROWN")
-	for _, f := range fixtures {
-		trial, err := plugins.NewTrial(m, f.Config, false, slog.New(slog.DiscardHandler))
-		if err != nil {
-			continue // a fixture of a configuration that is refused
-		}
-		for i := range f.Cases {
-			c := &f.Cases[i]
-			first, err := trial.Call(f.Record(), c)
-			if err != nil {
-				continue
-			}
-			calls, took, last, err := repeat(trial, f.Record(), c, duration)
-			if err != nil {
-				trial.Close()
-				return fmt.Errorf("%s: %s: after %d calls: %w", f.Path, c.Name, calls, err)
-			}
-			n := len(f.Record().Instances)
-			t.row(filepath.Base(f.Path), c.Name, fmt.Sprint(n), fmt.Sprintf("%.0f", float64(took.Nanoseconds())/float64(calls)),
-				fmt.Sprint(last.Fuel), fmt.Sprint(m.Manifest.Limits.Fuel+int32(n)*m.Manifest.Limits.FuelPerInstance), bytesText(uint64(last.Memory-first.Memory)))
-		}
-		trial.Close()
-	}
-	return t.print(w)
-}
-
-func repeat(t *plugins.Trial, rec *registry.Record, c *plugins.Case, d time.Duration) (calls int, took time.Duration, last plugins.Outcome, err error) {
-	const step = 256
-	began := time.Now()
-	for took < d {
-		for range step {
-			if last, err = t.Call(rec, c); err != nil {
-				return calls, took, last, err
-			}
-			calls++
-		}
-		took = time.Since(began)
-	}
-	return calls, took, last, nil
 }

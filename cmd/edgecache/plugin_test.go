@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,17 +20,17 @@ func plugin(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestAPluginIsInspectedTestedAndMeasured(t *testing.T) {
 	code, out, errs := plugin(t, "inspect", zoneModule)
-	for _, want := range []string{"zone 1.0.0", "filter, ABI 1.0", "drop, reorder", "client.zone#hash, client.zone", "edgecache_v1.config_get", "fuel 150000 and 100 for each instance"} {
+	for _, want := range []string{"zone 1.0.0", "filter, ABI 1.0", "drop, reorder", "client.zone#hash, client.zone", "edgecache_v1.config_get", "fuel 150000 and 100 for each instance", "filters:\n  - {name: zone, plugin: /"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("inspect: %d %s\n%s\nwant %s", code, errs, out, want)
 		}
 	}
 	code, out, errs = plugin(t, "test", zoneModule)
-	if code != 0 || !strings.Contains(out, "on compiler and interpreter") || strings.Contains(out, "FAILED") {
+	if code != 0 || !strings.Contains(out, "on compiler and interpreter; next: edgecache plugin bench "+zoneModule) || strings.Contains(out, "FAILED") {
 		t.Errorf("test: %d %s\n%s", code, errs, out)
 	}
 	code, out, errs = plugin(t, "bench", "--time", "1ms", zoneModule)
-	if code != 0 || !strings.Contains(out, "NS/CALL") || !strings.Contains(out, "in another zone") && !strings.Contains(out, "in another") {
+	if code != 0 || !strings.Contains(out, "NS/CALL") || !strings.Contains(out, "next: edgecache plugin inspect "+zoneModule) {
 		t.Errorf("bench: %d %s\n%s", code, errs, out)
 	}
 }
@@ -42,10 +44,17 @@ cases:
   - {name: no denial, zone: y, deny: {status: 403}}
 `)
 	code, out, errs := plugin(t, "test", zoneModule, "--fixtures", fixture)
-	for _, want := range []string{`compiler: wrong: it keeps ["a"], want ["b"]`, `interpreter: wrong: it keeps ["a"], want ["b"]`, "no denial: denied: false, want true"} {
-		if code == 0 || !strings.Contains(out, want) || strings.Contains(out, "right:") || !strings.Contains(errs, "1 of 1 fixtures failed") {
+	for _, want := range []string{`        wrong: it keeps ["a"], want ["b"]`, "no denial: denied: false, want true"} {
+		if code == 0 || strings.Count(out, want) != 1 || strings.Contains(out, "right:") || !strings.Contains(errs, "1 of 1 fixtures failed") {
 			t.Errorf("%d %s\n%s\nwant %s", code, errs, out, want)
 		}
+	}
+}
+
+func TestWhatOneEngineHasWrongSaysWhich(t *testing.T) {
+	got := faults([]error{errors.New("compiler: a: x"), errors.New("compiler: b: y"), errors.New("interpreter: b: y"), errors.New("interpreter: c: z")})
+	if want := []string{"compiler: a: x", "b: y", "interpreter: c: z"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -62,7 +71,7 @@ func TestMistakesOfPluginCommands(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"fly"}, `"fly": build, test, bench or inspect expected`},
+		{[]string{"fly"}, `"fly": new, build, test, record, bench or inspect expected`},
 		{[]string{"inspect", "nowhere.wasm"}, "nowhere.wasm: no such file"},
 		{[]string{"inspect", "../../go.mod"}, "no manifest: ../../go.mod.yaml"},
 		{[]string{"inspect", "--manifest", zoneManifest, "../../go.mod"}, "not a WebAssembly module of version 1"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ type toolchain struct {
 	programs []string // any of these
 	install  string   // how to get one
 	command  func(program string, b *pluginBuild) (args, environ []string)
+	able     func(program string) bool // nil: any is
 }
 
 // A pluginBuild is what is built of what.
@@ -29,10 +31,15 @@ type pluginBuild struct {
 var toolchains = []toolchain{
 	{"Go", ".go", []string{"go"}, "https://go.dev/dl, 1.24 or later", func(program string, b *pluginBuild) ([]string, []string) {
 		return []string{program, "build", "-C", b.dir, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", b.module, "."}, []string{"GOOS=wasip1", "GOARCH=wasm"}
-	}},
-	{"Rust", ".rs", []string{"/usr/bin/rustc", "rustc"}, "Debian packages rustc, libstd-rust-dev-wasm32 and lld; or rustup target add wasm32-unknown-unknown", func(program string, b *pluginBuild) ([]string, []string) {
-		args := []string{program, "--edition", "2021", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown", "-C", "opt-level=s",
-			"-C", "panic=abort", "-C", "lto", "-C", "strip=symbols", "-C", "link-arg=-zstack-size=65536", "-o", b.module, b.source}
+	}, nil},
+	{"Rust", ".rs", []string{"rustc", "/usr/bin/rustc"}, "Debian packages rustc, libstd-rust-dev-wasm32 and lld; or rustup target add wasm32-unknown-unknown", func(program string, b *pluginBuild) ([]string, []string) {
+		args := []string{program, "--edition", "2021", "--crate-type", "cdylib", "--target", "wasm32-unknown-unknown", "-C", "panic=abort",
+			"-C", "lto", "-C", "strip=symbols", "-C", "target-feature=+bulk-memory", "-C", "link-arg=-zstack-size=65536", "-o", b.module, b.source, "-C"}
+		if b.filters() {
+			args = append(args, "opt-level=3")
+		} else {
+			args = append(args, "opt-level=s")
+		}
 		for _, linker := range [...]string{"rust-lld", "wasm-ld", "wasm-ld-14"} {
 			if _, err := exec.LookPath(linker); err == nil {
 				args = append(args, "-C", "linker="+linker)
@@ -40,14 +47,15 @@ var toolchains = []toolchain{
 			}
 		}
 		return args, nil
-	}},
+	}, hasTarget},
 	{"C", ".c", []string{"clang", "clang-14"}, "Debian packages clang and lld", func(program string, b *pluginBuild) ([]string, []string) {
-		return []string{program, "--target=wasm32", "-O2", "-ffreestanding", "-nostdlib", "-mbulk-memory", "-Wall", "-I", filepath.Join(b.kit, "c"),
+		// By -O2 alone clang would have a wasm-opt that is there change the module.
+		return []string{program, "--target=wasm32", "-Xclang", "-O2", "-ffreestanding", "-nostdlib", "-mbulk-memory", "-Wall", "-I", filepath.Join(b.kit, "c"),
 			"-Wl,--no-entry", "-Wl,-z,stack-size=65536", "-Wl,--strip-all", "-o", b.module, b.source}, nil
-	}},
-	{"AssemblyScript", ".ts", []string{"asc"}, "npm install --global assemblyscript", func(program string, b *pluginBuild) ([]string, []string) {
-		return []string{program, b.source, "-o", b.module, "-Ospeed", "--noAssert", "--runtime", "stub", "--use", "abort=" + b.abort()}, nil
-	}},
+	}, nil},
+	{"AssemblyScript", ".ts", []string{"asc"}, "npm install assemblyscript, in a folder above or --global", func(program string, b *pluginBuild) ([]string, []string) {
+		return []string{program, b.source, "-o", b.module, "-Ospeed", "--noAssert", "--runtime", "stub", "--exportStart", "_initialize", "--use", "abort=" + b.abort()}, nil
+	}, nil},
 }
 
 func pluginBuildCommand(g *globals) *cobra.Command {
@@ -82,15 +90,9 @@ func buildPlugin(cmd *cobra.Command, g *globals, b *pluginBuild) error {
 	if b.kit == "" {
 		b.kit = above(b.dir, "pdk")
 	}
-	program := ""
-	for _, name := range t.programs {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
+	program := t.program(b.dir)
 	if program == "" {
-		return fmt.Errorf("%s is not installed here, which builds %s: %s", t.programs[len(t.programs)-1], t.language, t.install)
+		return fmt.Errorf("%s is not installed here, which builds %s: %s", t.programs[0], t.language, t.install)
 	}
 	args, environ := t.command(program, b)
 	fmt.Fprintln(g.stdout, strings.Join(append(environ, args...), " "))
@@ -108,11 +110,62 @@ func buildPlugin(cmd *cobra.Command, g *globals, b *pluginBuild) error {
 	return nil
 }
 
+// program returns the first of its programs that is able to build for WebAssembly,
+// or else one that is there and will say why it is not; "": none is.
+func (t *toolchain) program(dir string) string {
+	found := ""
+	for _, name := range append([]string{above(dir, filepath.Join("node_modules", ".bin", t.programs[0]))}, t.programs...) {
+		path, err := exec.LookPath(name)
+		switch {
+		case err != nil:
+		case t.able == nil || t.able(path):
+			return path
+		default:
+			found = cmp.Or(found, path)
+		}
+	}
+	return found
+}
+
+// hasTarget reports whether a compiler of Rust has the library of its target.
+func hasTarget(rustc string) bool {
+	dir, err := exec.Command(rustc, "--print", "target-libdir", "--target", "wasm32-unknown-unknown").Output()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(strings.TrimSpace(string(dir)))
+	return err == nil
+}
+
+// filters reports whether a manifest in the directory, or above it, says that the
+// plugin is a filter: what runs for each request is built for speed.
+func (b *pluginBuild) filters() bool {
+	for _, pattern := range [...]string{"*.yaml", filepath.Join("..", "*.yaml")} {
+		paths, _ := filepath.Glob(filepath.Join(b.dir, pattern))
+		for _, path := range paths {
+			if text, err := os.ReadFile(path); err == nil && strings.Contains("\n"+string(text), "\nkind: filter") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // abort returns the function of AssemblyScript's kit that reports what a plugin
 // aborts with, as asc names it; "" without a kit.
 func (b *pluginBuild) abort() string {
-	kit, err := filepath.Rel(".", filepath.Join(b.kit, "as", "edgecache"))
-	if b.kit == "" || err != nil {
+	if b.kit == "" {
+		return ""
+	}
+	kit, err := filepath.Abs(filepath.Join(b.kit, "as", "edgecache"))
+	if err != nil {
+		return ""
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	if kit, err = filepath.Rel(here, kit); err != nil {
 		return ""
 	}
 	return filepath.ToSlash(kit) + "/abort"
@@ -152,7 +205,7 @@ func above(dir, name string) string {
 		return ""
 	}
 	for ; ; at = filepath.Dir(at) {
-		if info, err := os.Stat(filepath.Join(at, name)); err == nil && info.IsDir() {
+		if _, err := os.Stat(filepath.Join(at, name)); err == nil {
 			return filepath.Join(at, name)
 		}
 		if at == filepath.Dir(at) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -27,18 +28,19 @@ const (
 // compileCommandName is that of a command for the node itself.
 const compileCommandName = "plugin-compile"
 
-// pluginOptions has modules compiled by a child, and kept in node.data_dir.
+// pluginOptions has modules compiled by a child, and kept in node.data_dir if
+// there is one.
 func pluginOptions(cfg *Config, log *slog.Logger) plugins.HostOptions {
 	o := plugins.HostOptions{Options: cfg.Plugins, Logger: log, Compile: compileInChild}
-	if cfg.Node.DataDir != "" && len(cfg.Filters) > 0 {
-		o.Dir = filepath.Join(cfg.Node.DataDir, "plugins")
+	if cfg.Node.DataDir != "" {
+		o.Dir, o.Values = filepath.Join(cfg.Node.DataDir, "plugins"), filepath.Join(cfg.Node.DataDir, "plugin-values")
 	}
 	return o
 }
 
 // compileInChild is a [plugins.Compiler].
 func compileInChild(module, cacheDir string, pages uint32) error {
-	self, err := os.Executable()
+	self, err := executable()
 	if err != nil {
 		return err
 	}
@@ -55,6 +57,14 @@ func compileInChild(module, cacheDir string, pages uint32) error {
 		return fmt.Errorf("%w: %s", err, first)
 	}
 	return nil
+}
+
+// executable is the program that runs, even if another one is now at its path.
+func executable() (string, error) {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil
+	}
+	return os.Executable()
 }
 
 // compileCommand is the child.

@@ -24,6 +24,9 @@ func pluginFamilies() []family {
 		ofPlugin("edgecache_plugins_instances", gauge, "Instances of the guest.", func(p *registry.PluginStatus) float64 { return float64(p.Instances) }),
 		ofPlugin("edgecache_plugins_call_seconds", gauge, "Time of a guest's call, the mean of those sampled.", func(p *registry.PluginStatus) float64 { return p.LatencyUS / 1e6 }),
 		ofPlugin("edgecache_plugins_recycled_total", counter, "Instances ended because their memory grew.", func(p *registry.PluginStatus) float64 { return float64(p.Recycled) }),
+		ofPlugin("edgecache_plugins_requests_total", counter, "HTTP requests of an adapter.", func(p *registry.PluginStatus) float64 { return float64(p.Requests) }),
+		ofPlugin("edgecache_plugins_denied_total", counter, "Requests of an adapter that were not made, for nothing allows them.", func(p *registry.PluginStatus) float64 { return float64(p.Denied) }),
+		ofPlugin("edgecache_plugins_kept_bytes", gauge, "What an adapter keeps on this node.", func(p *registry.PluginStatus) float64 { return float64(p.Kept) }),
 		ofPlugin("edgecache_plugins_log_dropped_total", counter, "Lines of the guest beyond its rate.", func(p *registry.PluginStatus) float64 { return float64(p.LogDropped) }),
 	}
 }

@@ -42,7 +42,7 @@ type mergeOptions struct {
 }
 
 // laterTypes are what the interface knows and this version does not have.
-var laterTypes = []string{"etcd", "nacos", "eureka", "zookeeper", "kubernetes", "dns", "mcp", "a2a", "wasm"}
+var laterTypes = []string{"etcd", "nacos", "eureka", "zookeeper", "kubernetes", "dns", "mcp", "a2a"}
 
 func defaultRegistry(kind string, options any) registryConfig {
 	return registryConfig{

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/edgecache/edgecache/cache"
+	"github.com/edgecache/edgecache/plugins"
 )
 
 // liveKeys are what a reload changes; a key stands for all below it too.
@@ -71,6 +72,32 @@ func (n *node) takeOver(ctx context.Context, cfg *Config, regs []cache.Registry)
 	}
 	if err := n.cache.Reload(regs, cfg.Cache); err != nil {
 		return errors.Join(err, n.server.SetLive(n.config.HTTP, n.config.Admin))
+	}
+	return nil
+}
+
+// reloadPlugin has a plugin run what is now at its path. A registry that it
+// answers for is another one then: what it said is asked for anew, and what it
+// can do is seen.
+func (n *node) reloadPlugin(name string) error {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	if err := n.plugins.Reload(name); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(n.config.Filters, func(f plugins.FilterOptions) bool { return f.Name == name }) {
+		return nil // which goes before an adapter of that name
+	}
+	i := slices.IndexFunc(n.config.Registries, func(r registryConfig) bool { return r.Name == name && r.Type == "wasm" })
+	if i < 0 {
+		return nil
+	}
+	reg, err := n.buildOne(&n.config.Registries[i])
+	if err != nil {
+		return err
+	}
+	if err := n.cache.Replace(reg); err != nil {
+		return errors.Join(err, closeSources([]cache.Registry{reg}))
 	}
 	return nil
 }

@@ -54,16 +54,17 @@ func newNode(cfg *Config, from configSource, handler *logHandler) (*node, error)
 	if n.tracing, err = newTracing(cfg.Tracing, cfg.Node.Name, n.log); err != nil {
 		return nil, err
 	}
+	if n.disk, err = openDisk(cfg, n.log); err != nil {
+		return nil, errors.Join(err, n.release())
+	}
+	if n.plugins, err = plugins.NewHost(cfg.Filters, pluginOptions(cfg, n.log)); err != nil {
+		return nil, errors.Join(err, n.release())
+	}
 	regs, err := n.build(cfg)
 	if err != nil {
 		return nil, errors.Join(err, n.release())
 	}
-	if n.disk, err = openDisk(cfg, n.log); err != nil {
-		return nil, errors.Join(err, closeSources(regs), n.release())
-	}
-	if n.plugins, err = plugins.NewHost(cfg.Filters, pluginOptions(cfg, n.log)); err != nil {
-		return nil, errors.Join(err, closeSources(regs), n.release())
-	}
+	n.plugins.Prune()
 	if n.gossip, err = newGossip(cfg, n.disk, n.log); err != nil {
 		return nil, errors.Join(err, closeSources(regs), n.release())
 	}
@@ -101,7 +102,7 @@ func (n *node) deps() httpd.Deps {
 		Members:       n.members,
 		Registries:    n.cache.Registries,
 		Plugins:       n.plugins.Status,
-		ReloadPlugin:  n.plugins.Reload,
+		ReloadPlugin:  n.reloadPlugin,
 		Ready:         n.ready,
 		Reload:        n.reload,
 		Metrics:       func(w io.Writer) error { return n.metrics.write(w) },
@@ -161,20 +162,26 @@ func (n *node) release() error {
 // build makes the registries of a configuration.
 func (n *node) build(cfg *Config) ([]cache.Registry, error) {
 	regs := make([]cache.Registry, 0, len(cfg.Registries))
-	p := parts{log: n.log, trace: n.tracing.trace, inject: n.tracing.inject}
 	for i := range cfg.Registries {
-		r := &cfg.Registries[i]
-		reg := r.registry()
-		if open := adapters()[r.Type].open; open != nil {
-			src, err := open(r, p)
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("registry %s: %w", r.Name, err), closeSources(regs))
-			}
-			reg.Source, reg.Identity = src, src.Identity()
+		reg, err := n.buildOne(&cfg.Registries[i])
+		if err != nil {
+			return nil, errors.Join(err, closeSources(regs))
 		}
 		regs = append(regs, reg)
 	}
 	return regs, nil
+}
+
+func (n *node) buildOne(r *registryConfig) (cache.Registry, error) {
+	reg := r.registry()
+	if open := adapters()[r.Type].open; open != nil {
+		src, err := open(r, parts{log: n.log, trace: n.tracing.trace, inject: n.tracing.inject, plugins: n.plugins})
+		if err != nil {
+			return reg, fmt.Errorf("registry %s: %w", r.Name, err)
+		}
+		reg.Source, reg.Identity = src, src.Identity()
+	}
+	return reg, nil
 }
 
 func (n *node) setNames(cfg *Config) {
