@@ -280,12 +280,18 @@ func (f *fleet) sameInTheEnd(services []string) {
 	f.t.Helper()
 	eventually(f.t, "all nodes have the same", f.settled)
 	for _, service := range services {
-		version := f.versions.next(service)
-		c, err := f.invalidate(0, service, "verify", "all", deadline)
-		if err != nil || len(c.Confirmed) != len(f.sites) || len(c.Fenced)+len(c.Pending) > 0 {
-			f.t.Errorf("%s, with all nodes well: %+v, %v", service, c, err)
-			continue
-		}
+		var version int
+		eventually(f.t, service+" is invalidated, with all nodes well", func() error {
+			version = f.versions.next(service)
+			c, err := f.invalidate(0, service, "verify", "all", deadline)
+			if err != nil { // a slow disk, perhaps: to be repeated, as the answer says
+				return err
+			}
+			if len(c.Confirmed) != len(f.sites) || len(c.Fenced)+len(c.Pending) > 0 {
+				f.t.Errorf("%s, with all nodes well: %+v", service, c)
+			}
+			return nil
+		})
 		for i := range f.sites {
 			eventually(f.t, service+" is fresh again", func() error {
 				switch got, fresh, err := f.lookup(i, service, patience); {

@@ -28,9 +28,9 @@ func every() []struct {
 	}{
 		{"service", invalidating{object{"services": []object{{"name": "l1-2"}}}, within("l1-2")}},
 		{"service of a registry", invalidating{object{"services": []object{{"name": "r1-2", "registry": "right"}}}, within("r1-2")}},
-		{"tag", invalidating{object{"tags": []string{"odd"}}, func(name string) bool { return tagsOf(name)[0] == "odd" }}},
+		{"tag", invalidating{object{"tags": []string{"odd"}}, func(name string) bool { return tagOf(name) == "odd" }}},
 		{"tag of a registry", invalidating{object{"tags": []string{"even"}, "registry": "left"},
-			func(name string) bool { return name[0] == 'l' && tagsOf(name)[0] == "even" }}},
+			func(name string) bool { return name[0] == 'l' && tagOf(name) == "even" }}},
 		{"prefix", invalidating{object{"prefixes": []string{"r0-"}}, within("r0-")}},
 		{"registry", invalidating{object{"registry": "right"}, within("r")}},
 		{"all", invalidating{object{"all": true}, within("")}},

@@ -2,13 +2,10 @@ package e2e_test
 
 import (
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -77,27 +74,4 @@ func shipped(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// TestSourcesAreRead opens what the node is built of: go test remembers results
-// by what the tests themselves open, and the compiler is another process.
-func TestSourcesAreRead(t *testing.T) {
-	read := 0
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name := d.Name()
-		if d.IsDir() && (path != ".." && strings.HasPrefix(name, ".") || slices.Contains([]string{"bin", "benchmarks", "data", "node_modules", "testdata"}, name)) {
-			return filepath.SkipDir
-		}
-		if name == "go.mod" || strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
-			read++
-			_, err = os.ReadFile(path)
-		}
-		return err
-	})
-	if err != nil || read < 100 {
-		t.Errorf("%d sources read, %v", read, err)
-	}
 }

@@ -74,7 +74,7 @@ registries:
   - {name: consul, type: consul, address: ["` + c.URL() + `"], timeout: 10s, services: ["web", "ghost"]}
 `
 	c.SetFault(g.pass)
-	n := start(t, config, "--set", "http.timeout=20s")
+	n := start(t, config, "--set", "http.timeout=20s", "--set", "http.limits.read=1m")
 	eventually(t, "the first list of names ended", func() error {
 		if g.count(g.lookups, "/v1/catalog/services") == 0 || n.metric(`edgecache_cache_flights`) > 0 {
 			return fmt.Errorf("not yet")
@@ -120,9 +120,9 @@ func TestAThousandLookupsOfNothingAreOneCall(t *testing.T) {
 		time.Sleep(2 * time.Second) // the slow registry itself
 		u.answer(w, r)
 	})
-	n := start(t, loopback+`cache: {negative_ttl: 3s, jitter: 0%}
+	n := start(t, loopback+`cache: {negative_ttl: 12s, jitter: 0%}
 registries: [{name: catalog, type: httpjson, address: "`+u.URL+`", path: "/s/{name}", timeout: 10s}]
-`, "--set", "http.timeout=20s")
+`, "--set", "http.timeout=20s", "--set", "http.limits.read=1m")
 	if got := crowd(t, callers, n.data+"/v1/services/ghost"); got[404] != callers || u.count("/s/ghost") != 1 {
 		t.Errorf("statuses %v after %d calls, want %d times 404 after one", got, u.count("/s/ghost"), callers)
 	}

@@ -115,5 +115,5 @@ func (u *upstream) recordLocked(name string) object {
 func (u *upstream) setVersion(version int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.version, u.padding = version, strings.Repeat("x", 1<<10)
+	u.version, u.padding = version, strings.Repeat("x", 3<<10)
 }
