@@ -110,7 +110,10 @@ func TestStockNodesForwardWhatTheyHear(t *testing.T) {
 	if told == 0 {
 		t.Error("no message reached all")
 	}
-	s.spread[99] = &spreading{heard: map[*stockNode]bool{}, all: make(chan struct{})}
+	m := &spreading{heard: map[*stockNode]bool{}, all: make(chan struct{})}
+	s.mu.Lock() // memberlist still forwards what was told before
+	s.spread[99] = m
+	s.mu.Unlock()
 	var first []bool
 	for _, n := range slices.Concat(s.nodes, s.nodes[:1]) {
 		first = append(first, s.first(n, 99))
@@ -118,7 +121,7 @@ func TestStockNodesForwardWhatTheyHear(t *testing.T) {
 	if !slices.Equal(first, []bool{true, true, true, true, false}) || s.first(s.nodes[0], 100) {
 		t.Errorf("heard for the first time: %v", first)
 	}
-	<-s.spread[99].all
+	<-m.all
 }
 
 func TestOneCallDoesNotWaitForAnother(t *testing.T) {

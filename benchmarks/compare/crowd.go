@@ -85,22 +85,11 @@ const gathering = 2 * time.Second
 func wakeOnce(ctx context.Context, n *node, h *hold, service string) (time.Duration, error) {
 	address := strings.TrimPrefix(n.data, "http://")
 	request := "GET /v1/services/" + service + " HTTP/1.1\r\nHost: " + address + "\r\n\r\n"
-	conns := make([]net.Conn, crowd)
-	defer func() {
-		for _, c := range conns {
-			if c != nil {
-				_ = c.Close() // answered, or given up
-			}
-		}
-	}()
-	var dialer net.Dialer
-	for i := range conns {
-		c, err := dialer.DialContext(ctx, "tcp", address)
-		if err != nil {
-			return 0, fmt.Errorf("connection %d of %d: %w", i+1, crowd, err)
-		}
-		conns[i] = c
+	conns, err := dialCrowd(ctx, address)
+	if err != nil {
+		return 0, err
 	}
+	defer closeAll(conns)
 	began := time.Now()
 	for _, c := range conns {
 		if err := c.SetDeadline(began.Add(20 * time.Second)); err != nil {
@@ -141,6 +130,27 @@ func wakeOnce(ctx context.Context, n *node, h *hold, service string) (time.Durat
 		last = max(last, end.Sub(released))
 	}
 	return last, nil
+}
+
+// dialCrowd opens a connection for each caller.
+func dialCrowd(ctx context.Context, address string) ([]net.Conn, error) {
+	var dialer net.Dialer
+	conns := make([]net.Conn, 0, crowd)
+	for range crowd {
+		c, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			closeAll(conns)
+			return nil, fmt.Errorf("connection %d of %d: %w", len(conns)+1, crowd, err)
+		}
+		conns = append(conns, c)
+	}
+	return conns, nil
+}
+
+func closeAll(conns []net.Conn) {
+	for _, c := range conns {
+		_ = c.Close() // answered, or given up
+	}
 }
 
 // checkAnswer reads the rest of an answer that begins with head.

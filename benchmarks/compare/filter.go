@@ -98,9 +98,12 @@ func (b *bench) startFiltered(ctx context.Context, label, filters string) (*node
 // configureFiltered writes the configuration of such a node.
 func (b *bench) configureFiltered(label, filters string) (*node, string, error) {
 	var services strings.Builder
-	fmt.Fprintf(&services, "services:\n  - name: %s\n    instances:\n", name)
-	for i := range filterInstances {
-		fmt.Fprintf(&services, "      - {id: web-%02d, address: 10.0.0.%d, port: 8080, zone: eu-1%c}\n", i, i, 'a'+i%3)
+	services.WriteString("services:\n")
+	for _, service := range [...]string{name, name + "-2"} {
+		fmt.Fprintf(&services, "  - name: %s\n    instances:\n", service)
+		for i := range filterInstances {
+			fmt.Fprintf(&services, "      - {id: web-%02d, address: 10.0.0.%d, port: 8080, zone: eu-1%c}\n", i, i, 'a'+i%3)
+		}
 	}
 	file, err := b.write(label+"-services.yaml", services.String())
 	if err != nil {

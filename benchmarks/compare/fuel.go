@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -34,7 +35,14 @@ type guest struct {
 	name    string
 	binary  []byte
 	export  string
-	prepare func(m api.Module) error // nil: nothing
+	prepare func(m api.Module) (call, error) // nil: nothing
+}
+
+// A call is what a guest is called with, and what checks its result; nil: nothing
+// does.
+type call struct {
+	argument uint64
+	check    func(result uint64) error
 }
 
 // A bound is how the CPU of a guest's calls is bounded.
@@ -89,15 +97,15 @@ func (b *bench) compareBounds(ctx context.Context, g guest, ours, theirs bound) 
 	r := result{sides: []side{{name: g.name + ", " + ours.name}, {name: g.name + ", " + theirs.name}}}
 	var calls [2]func(n int) (time.Duration, error)
 	for i, how := range [2]bound{ours, theirs} {
-		call, stop, err := g.start(ctx, how)
-		if err != nil {
+		var end func()
+		var err error
+		if calls[i], end, err = g.start(ctx, how); err != nil {
 			return r, err
 		}
-		defer stop()
-		if _, err := call(1000); err != nil { // warm up
+		defer end()
+		if _, err := calls[i](1000); err != nil { // warm up
 			return r, err
 		}
-		calls[i] = call
 	}
 	took, err := calls[0](1000)
 	if err != nil {
@@ -120,8 +128,8 @@ func (b *bench) compareBounds(ctx context.Context, g guest, ours, theirs bound) 
 	return r, nil
 }
 
-// start runs a guest, and returns what calls it n times.
-func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Duration, error), end func(), err error) {
+// start runs a guest, and returns what calls it n times, and what ends it.
+func (g *guest) start(ctx context.Context, how bound) (calls func(n int) (time.Duration, error), end func(), err error) {
 	binary := g.binary
 	if how.fuel {
 		m, err := fuel.Rewrite(binary)
@@ -131,41 +139,55 @@ func (g *guest) start(ctx context.Context, how bound) (call func(n int) (time.Du
 		binary = m.Binary
 	}
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithCloseOnContextDone(how.context))
-	stop := func() { _ = r.Close(ctx) }
+	cancelled, cancel := context.WithTimeout(ctx, time.Hour) // a deadline, as a caller would have
+	end = func() { cancel(); _ = r.Close(ctx) }
+	if calls, err = g.calls(cancelled, r, binary); err != nil {
+		end()
+		return nil, nil, err
+	}
+	return calls, end, nil
+}
+
+// calls runs a guest in a runtime, and returns what calls it n times.
+func (g *guest) calls(ctx context.Context, r wazero.Runtime, binary []byte) (func(n int) (time.Duration, error), error) {
 	if err := linkGuest(ctx, r); err != nil {
-		return nil, stop, err
+		return nil, err
 	}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil { // for Go
-		return nil, stop, err
+		return nil, err
 	}
 	m, err := r.InstantiateWithConfig(ctx, binary, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, stop, err
+		return nil, err
 	}
 	left, _ := m.ExportedGlobal(fuel.Export).(api.MutableGlobal)
 	if left != nil {
 		left.Set(initBudget)
 	}
+	var c call
 	if g.prepare != nil {
-		if err := g.prepare(m); err != nil {
-			return nil, stop, err
+		if c, err = g.prepare(m); err != nil {
+			return nil, err
 		}
 	}
 	f, stack := m.ExportedFunction(g.export), make([]uint64, 1)
-	cancelled, cancel := context.WithTimeout(ctx, time.Hour) // a deadline, as a caller would have
 	return func(n int) (time.Duration, error) {
 		began := time.Now()
 		for range n {
 			if left != nil {
 				left.Set(fuelBudget)
 			}
-			stack[0] = 4096
-			if err := f.CallWithStack(cancelled, stack); err != nil {
+			stack[0] = c.argument
+			if err := f.CallWithStack(ctx, stack); err != nil {
 				return 0, err
 			}
 		}
-		return time.Since(began), nil
-	}, func() { cancel(); stop() }, nil
+		took := time.Since(began)
+		if c.check != nil {
+			return took, c.check(stack[0])
+		}
+		return took, nil
+	}, nil
 }
 
 // linkGuest makes what plugins import; it does nothing.
@@ -184,31 +206,54 @@ func linkGuest(ctx context.Context, r wazero.Runtime) error {
 }
 
 // prepareZone begins the zone filter and gives it a frame.
-func prepareZone(m api.Module) error {
+func prepareZone(m api.Module) (call, error) {
 	ctx := context.Background()
-	for _, export := range [...]string{"_initialize", "ec_init"} {
-		f := m.ExportedFunction(export)
-		if f == nil {
-			continue
-		}
+	if f := m.ExportedFunction("_initialize"); f != nil {
 		if _, err := f.Call(ctx); err != nil {
-			return fmt.Errorf("%s: %w", export, err)
+			return call{}, fmt.Errorf("_initialize: %w", err)
 		}
 	}
-	arena, err := m.ExportedFunction("ec_arena").Call(ctx, 80<<10)
+	code, err := m.ExportedFunction("ec_init").Call(ctx)
 	if err != nil {
-		return err
+		return call{}, fmt.Errorf("ec_init: %w", err)
 	}
-	if !m.Memory().Write(uint32(arena[0]), zoneFrame()) {
-		return fmt.Errorf("its arena at %d is beyond its memory", arena[0])
+	if code[0] != 0 {
+		return call{}, fmt.Errorf("ec_init: it returned %d, 0 expected", int32(code[0]))
+	}
+	arena, err := m.ExportedFunction("ec_arena").Call(ctx, zoneOut+16<<10)
+	if err != nil {
+		return call{}, fmt.Errorf("ec_arena: %w", err)
+	}
+	if arena[0] == 0 {
+		return call{}, errors.New("ec_arena: it returned 0: no arena")
+	}
+	frame, at := zoneFrame(), uint32(arena[0])
+	if !m.Memory().Write(at, frame) {
+		return call{}, fmt.Errorf("its arena at %d is beyond its memory", at)
+	}
+	return call{uint64(len(frame)), checkZone}, nil
+}
+
+// zoneMask has a bit for each instance of zoneFrame that is in the client's zone.
+const zoneMask = 0x92492
+
+// checkZone checks that the zone filter has all instances of zoneFrame, those of
+// the client's zone first.
+func checkZone(verdict uint64) error {
+	const mask32, first = 1, 4 << 8
+	if verdict&(0xff|first) != mask32|first || verdict>>32 != zoneMask {
+		return fmt.Errorf("verdict %#x: MASK32, those of %#x first, expected", verdict, zoneMask)
 	}
 	return nil
 }
 
+// zoneOut is where the zone filter writes, from its frame on.
+const zoneOut = 64 << 10
+
 // zoneFrame returns a frame of 20 instances, as docs/plugin-abi.md has it, for a
 // client in the second of three zones.
 func zoneFrame() []byte {
-	const instances, stride, at, out = filterInstances, 48, 320, 64 << 10
+	const instances, stride, at = filterInstances, 48, 320
 	frame := make([]byte, at+instances*stride+16)
 	le := binary.LittleEndian
 	zones := [3]uint32{}
@@ -226,7 +271,7 @@ func zoneFrame() []byte {
 	le.PutUint32(frame, 0x31464345)
 	le.PutUint16(frame[4:], 64)
 	le.PutUint64(frame[8:], 1)
-	for off, v := range map[int]uint32{24: instances, 28: at, 36: 64, 40: out, 44: 16 << 10} {
+	for off, v := range map[int]uint32{24: instances, 28: at, 36: 64, 40: zoneOut, 44: 16 << 10} {
 		le.PutUint32(frame[off:], v)
 	}
 	le.PutUint16(frame[32:], stride)
