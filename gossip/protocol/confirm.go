@@ -22,7 +22,7 @@ func (c *Core) Confirmation(of RecordID, fenced bool) Confirmation {
 	out := Confirmation{Confirmed: make([]NodeID, 0, c.rolled().all)}
 	for _, m := range c.listed() {
 		switch {
-		case m.Out:
+		case m.Out && (c.partings[m.ID] == nil || !c.partings[m.ID].named):
 		case c.confirmed(m.ID, of):
 			out.Confirmed = append(out.Confirmed, m.ID)
 		case fenced:
@@ -110,12 +110,12 @@ func (c *Core) confirmedBy(of RecordID) (quorum, all bool) {
 	confirmed := 0
 	all = true
 	for id, m := range c.members {
-		if m.Out {
+		if !c.waitedFor(m) {
 			continue
 		}
 		has := c.confirmed(id, of)
 		all = all && has
-		if has && m.In {
+		if has && m.In && !m.Out {
 			confirmed++
 		}
 	}

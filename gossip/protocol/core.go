@@ -56,10 +56,11 @@ type Core struct {
 	open   map[EpochID]*epoch // that have holes
 	newest *epoch             // the one that changed last, see changed
 
-	members map[NodeID]Member
-	version uint64 // of members
-	saved   uint64
-	roll    roll
+	members  map[NodeID]Member
+	partings map[NodeID]*parting // of some who are out
+	version  uint64              // of members
+	saved    uint64
+	roll     roll
 
 	conns   map[Conn]*peer
 	order   []*peer          // conns by number, replaced when one comes or goes: maps have no order, and runs must repeat
@@ -91,7 +92,7 @@ type Core struct {
 // New returns the core of a node that starts now.
 func New(now Time, config Config) *Core {
 	c := &Core{config: config, start: now, now: now, truncatedAt: now,
-		epochs: map[EpochID]*epoch{}, open: map[EpochID]*epoch{}, members: map[NodeID]Member{},
+		epochs: map[EpochID]*epoch{}, open: map[EpochID]*epoch{}, members: map[NodeID]Member{}, partings: map[NodeID]*parting{},
 		conns: map[Conn]*peer{}, streams: map[NodeID]*peer{}, known: map[NodeID]*known{},
 		reach: reach{pursuing: map[*known]bool{}}}
 	for _, m := range config.Marks {
@@ -108,7 +109,9 @@ func New(now Time, config Config) *Core {
 	}
 	c.issued = c.own.logged.Max()
 	for _, m := range config.Members {
-		c.members[m.ID] = m
+		if c.members[m.ID] = m; m.Out && m.ID != config.Self.Node {
+			c.part(m.ID, false) // who knows how long ago that was
+		}
 	}
 	me := c.members[config.Self.Node]
 	c.entry.done = me.In && !me.Out
@@ -178,6 +181,7 @@ func (c *Core) tick() {
 	}
 	c.fillHoles()
 	c.truncate()
+	c.endPartings()
 	c.recheck = c.recheck || c.timed
 }
 

@@ -30,4 +30,6 @@
 // have entered. A node enters once a majority of those it was shown logged its
 // entry, and it reached what they had by then. So whoever could confirm without
 // the newcomer overlaps with those who know of it. Lists that meet are united.
+// One who is out by another's word may not know that, and be synced: it is
+// waited for until a majority knows, and fenceAfter more.
 package protocol

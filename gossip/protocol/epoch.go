@@ -214,6 +214,9 @@ func (c *Core) take(records []Record) (fresh []Record) {
 	for _, r := range fresh {
 		if r.Change != nil {
 			c.unite(*r.Change)
+			if r.Change.Out && r.Change.ID == r.ID.Origin {
+				c.endParting(r.Change.ID)
+			}
 		}
 	}
 	fresh = inSequence(fresh)

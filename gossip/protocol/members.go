@@ -45,6 +45,12 @@ func (c *Core) unite(m Member) {
 	c.members[m.ID] = n
 	c.version++
 	c.tally.valid, c.reckon = false, true
+	switch {
+	case !n.Out:
+		delete(c.partings, m.ID)
+	case !old.Out && m.ID != c.config.Self.Node:
+		c.part(m.ID, ok)
+	}
 	if m.ID == c.config.Self.Node && n.Out && c.leave.stage == staying {
 		c.entry = entry{} // forgotten while alive: it enters anew
 	}
@@ -74,9 +80,11 @@ func (c *Core) issuedChange(r Record) {
 func (c *Core) enter() {
 	switch {
 	case c.entry.pending, c.leave.stage != staying:
-	case c.entry.done && c.moved():
-		c.issueEntry(true)
 	case c.entry.done:
+		// Before it is synced, it may be on a copy of another's disk.
+		if c.synced > c.now && c.moved() {
+			c.issueEntry(true)
+		}
 	case c.entry.seq == 0 && c.mayEnter():
 		c.issueEntry(false)
 	case c.mayBegin(): // also if all whom it asked to enter were forgotten since

@@ -80,6 +80,9 @@ func (c *Core) state(p *peer, s State) {
 	}
 	c.noteConfirmed(p.hello.Node, k)
 	c.uniteAll(s.Members)
+	if len(s.Members) > 0 {
+		c.notePartings(p.hello.Node, s.Members)
+	}
 	if k.entered = s.Entered; !k.entered {
 		c.unreach(k)
 	}

@@ -10,6 +10,7 @@ import (
 type roll struct {
 	version uint64   // of the members, plus 1
 	all     int      // members that are not out
+	waited  int      // they, and those who part: for whom it takes to have all confirm
 	others  []*known // they, but this one and those of whom nothing is known
 
 	list   []Member // also those who are out, by id
@@ -39,12 +40,14 @@ func (c *Core) rolled() *roll {
 	for _, k := range c.known {
 		k.member, k.in = false, false
 	}
-	r.version, r.all, r.others = c.version+1, 0, r.others[:0]
+	r.version, r.all, r.waited, r.others = c.version+1, 0, 0, r.others[:0]
 	for _, m := range c.listed() {
-		if m.Out {
+		if !c.waitedFor(m) {
 			continue
 		}
-		r.all++
+		if r.waited++; !m.Out {
+			r.all++
+		}
 		if k := c.known[m.ID]; k != nil && m.ID != c.config.Self.Node {
 			r.enrol(k, m)
 		}
@@ -52,15 +55,18 @@ func (c *Core) rolled() *roll {
 	return r
 }
 
+// waitedFor reports whether it takes a member to have all confirm.
+func (c *Core) waitedFor(m Member) bool { return !m.Out || c.partings[m.ID] != nil }
+
 func (r *roll) enrol(k *known, m Member) {
-	k.member, k.in = true, m.In
+	k.member, k.in = true, m.In && !m.Out
 	r.others = append(r.others, k)
 }
 
 // enrol notes that something is known of a node.
 func (c *Core) enrol(id NodeID, k *known) {
 	m, ok := c.members[id]
-	if ok && !m.Out && id != c.config.Self.Node && c.roll.version == c.version+1 {
+	if ok && c.waitedFor(m) && id != c.config.Self.Node && c.roll.version == c.version+1 {
 		c.roll.enrol(k, m)
 	}
 }

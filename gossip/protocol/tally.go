@@ -49,7 +49,7 @@ func (c *Core) recount() {
 		return
 	}
 	r := c.rolled()
-	quorum, all, unknown := uint64(0), c.issued, r.all-len(r.others)
+	quorum, all, unknown := uint64(0), c.issued, r.waited-len(r.others)
 	list := t.list[:0]
 	t.self = c.own.logged.Upto()
 	me, isMember := c.members[c.config.Self.Node]

@@ -11,6 +11,7 @@ import (
 type voter struct {
 	member protocol.Member
 	upto   uint64 // the last record that it confirmed, with all before
+	parts  bool   // it went out by another's word
 }
 
 // voters are the core of a crowd, its peers, and members without a stream, by id.
@@ -23,12 +24,16 @@ func votersOf(peers int) (list voters) {
 	return list
 }
 
-// enough reports whether enough have confirmed a record.
+// enough reports whether enough have confirmed a record, no time having passed
+// since somebody went out.
 func (list voters) enough(seq uint64, level protocol.Level) bool {
 	members, have, lack := 0, 0, 0
 	for _, v := range list {
 		switch {
 		case v.member.Out:
+			if v.parts && v.upto < seq {
+				lack++
+			}
 			continue
 		case v.upto < seq:
 			lack++
@@ -59,7 +64,9 @@ func (list *voters) change(peers int, rng *rand.Rand) protocol.State {
 		*list = append(*list, voter{member: protocol.Member{ID: protocol.NodeID(len(*list) + 1), Out: true}})
 	}
 	m := &(*list)[i].member
-	if m.Out = !m.Out; !m.Out {
+	if m.Out = !m.Out; m.Out {
+		(*list)[i].parts = true
+	} else {
 		m.Entry, m.In = m.Entry+1, i == 1 || rng.IntN(2) == 0
 	}
 	return protocol.State{Entered: true, Members: []protocol.Member{*m}}
