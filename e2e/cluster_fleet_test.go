@@ -171,6 +171,7 @@ func (f *fleet) restart(i int) {
 }
 
 func (f *fleet) launched(i int, n *node) {
+	n.told = 500 // one of many
 	f.nodes[i], f.ran[i] = n, append(f.ran[i], n)
 	f.network.started(i, n.cmd.Process.Pid)
 }

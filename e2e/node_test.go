@@ -29,6 +29,7 @@ type node struct {
 	log    *logBuffer
 	exited chan struct{} // closed at its end; then code is set
 	code   int
+	told   int // so much of the end of its log is shown if the test fails
 
 	data, admin string // URLs of its ports
 }
@@ -85,7 +86,7 @@ func startAt(t *testing.T, binary, config string, args ...string) *node {
 // launch runs a node and does not wait until it serves.
 func launch(t *testing.T, binary, config string, args ...string) *node {
 	t.Helper()
-	n := &node{t: t, binary: binary, config: config, args: args, log: &logBuffer{}, exited: make(chan struct{})}
+	n := &node{t: t, binary: binary, config: config, args: args, log: &logBuffer{}, exited: make(chan struct{}), told: 4000}
 	n.cmd = exec.Command(binary, append([]string{"serve", "--config", config}, args...)...)
 	n.cmd.Dir = filepath.Dir(config)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
@@ -103,7 +104,7 @@ func launch(t *testing.T, binary, config string, args ...string) *node {
 		}
 		if t.Failed() {
 			text := n.log.String()
-			t.Logf("the node's log ends with:\n%s", text[max(0, len(text)-4000):])
+			t.Logf("the node's log ends with:\n%s", text[max(0, len(text)-n.told):])
 		}
 	})
 	return n
