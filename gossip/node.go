@@ -183,8 +183,12 @@ func (n *Node) begin() error {
 	old := n.core
 	n.born = n.hello()
 	n.forgetUnlogged()
-	n.core = protocol.New(n.now(), protocol.Config{Self: n.born, Join: len(n.opts.Join) > 0,
-		Alone: protocol.Time(n.opts.ReadyAfter), Raise: protocol.Time(n.opts.RaiseEvery), Marks: marks, Members: members})
+	config := protocol.Config{Self: n.born, Join: len(n.opts.Join) > 0,
+		Alone: protocol.Time(n.opts.ReadyAfter), Raise: protocol.Time(n.opts.RaiseEvery), Marks: marks, Members: members}
+	if old != nil {
+		config.Applied = old.Unlogged(marks)
+	}
+	n.core = protocol.New(n.now(), config)
 	n.synced.Store(0)
 	n.owners.Store(nil)
 	n.note(members)

@@ -41,6 +41,10 @@ type Config struct {
 	Raise   Time     // everything is raised at most once in this time; 0: a second
 	Marks   []Mark   // of its journal
 	Members []Member // as last saved
+
+	// Applied is what cores before this one applied in the same process, and Marks
+	// lack. See Unlogged.
+	Applied map[EpochID]Ranges
 }
 
 // A Core is the protocol of one node. It is not safe for concurrent use.

@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/edgecache/edgecache/gossip/protocol"
@@ -78,6 +79,40 @@ func TestWhatWasGivenUpAndCameIsLackedByOthers(t *testing.T) {
 	}
 	if upto := b.core.LoggedBy(a.self.Node, lost.EpochID); upto != 0 {
 		t.Errorf("the other one, which lacks it, has all up to %d", upto)
+	}
+}
+
+// What a process applied and its journal lost is never older than what a peer
+// holds that lacks it, though it was given up.
+func TestWhatWasAppliedAndIsLostIsNotExcused(t *testing.T) {
+	epoch := protocol.EpochID{Origin: 3, Epoch: 3}
+	start := func(c *cluster, config protocol.Config) *node {
+		config.Self.Epoch, config.Join, config.Alone = 5, true, protocol.Forever
+		return c.start(3, config)
+	}
+	c := newCluster(t)
+	a := c.start(1, protocol.Config{})
+	b := start(c, protocol.Config{Applied: map[protocol.EpochID]protocol.Ranges{epoch: {{From: 1, To: 2}, {From: 5, To: 9}}}})
+	c.connect(a, b)
+	c.run(2 * second)
+	for seq := uint64(1); seq <= 9; seq++ {
+		b.step(protocol.Shown{ID: protocol.RecordID{EpochID: epoch, Seq: seq}})
+	}
+	c.run(31 * second)
+	if b.until <= c.now {
+		t.Fatal("not synced: it was not given up")
+	}
+	if upto := b.core.LoggedBy(a.self.Node, epoch); upto != 0 {
+		t.Errorf("the other one, which lacks the first, has all up to %d", upto)
+	}
+	marks := []protocol.Mark{{EpochID: epoch, Start: 1, Logged: protocol.Ranges{{From: 1, To: 6}}}}
+	if got := b.core.Unlogged(marks)[epoch]; !reflect.DeepEqual(got, protocol.Ranges{{From: 7, To: 9}}) {
+		t.Errorf("the next core is told of %v as applied and lost", got)
+	}
+	own := b.issue()
+	c.run(0)
+	if got := b.core.Unlogged(nil)[own.EpochID]; !got.Contains(own.Seq) {
+		t.Errorf("the next core is told of %v of what this one issued, which holds %v", got, own)
 	}
 }
 

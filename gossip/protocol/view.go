@@ -1,6 +1,9 @@
 package protocol
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // A MemberView is a member as a node sees it.
 type MemberView struct {
@@ -78,7 +81,8 @@ func (c *Core) Has(id RecordID) bool {
 }
 
 // LoggedBy returns up to which sequence of an epoch a node has shown that it has
-// logged all, except those that nobody has.
+// logged all, except those that nobody has. One that was applied in this process is no
+// such: what others hold may be older.
 func (c *Core) LoggedBy(id NodeID, of EpochID) uint64 {
 	k := c.known[id]
 	if k == nil {
@@ -86,9 +90,28 @@ func (c *Core) LoggedBy(id NodeID, of EpochID) uint64 {
 	}
 	var excused Ranges
 	if e := c.epochs[of]; e != nil {
-		excused = e.excused
+		excused = e.excused.Minus(c.config.Applied[of])
 	}
 	return k.shown[of].Logged.Missing(excused, 1<<62).From - 1
+}
+
+// Unlogged returns what this core and those before it applied, and marks of the
+// journal lack, for the core that takes its place in the running process.
+func (c *Core) Unlogged(marks []Mark) map[EpochID]Ranges {
+	applied := map[EpochID]Ranges{}
+	for id, r := range c.config.Applied {
+		applied[id] = r.Clone()
+	}
+	for id, e := range c.epochs {
+		r := applied[id]
+		r.Unite(e.have)
+		applied[id] = r
+	}
+	for _, m := range marks {
+		applied[m.EpochID] = applied[m.EpochID].Minus(m.Logged)
+	}
+	maps.DeleteFunc(applied, func(_ EpochID, r Ranges) bool { return len(r) == 0 })
+	return applied
 }
 
 // Instead returns what a node that begins anew in a running process, with these

@@ -72,6 +72,23 @@ func (s *sim) damage(d *disk) {
 	}
 }
 
+// begin makes the core of a new life from what the disk has. An old one is that
+// of the running process.
+func (n *node) begin(old *protocol.Core) {
+	n.life++
+	n.disk.epoch = n.epoch
+	n.streams, n.synced = map[protocol.Conn]*stream{}, 0
+	n.cache.before(n.disk)
+	n.known = n.disk.members
+	config := protocol.Config{Self: n.hello(), Join: true, Alone: 3600 * protocol.Second,
+		Marks: n.disk.marks(), Members: slices.Clone(n.disk.members)}
+	if old != nil {
+		config.Applied = old.Unlogged(config.Marks)
+	}
+	n.core = protocol.New(n.clock(), config)
+	n.s.trace("%s up, id %s, epoch %x", n.name, n.disk.id, n.epoch)
+}
+
 // beginAnew begins another life in a running process: its cache lives on.
 func (n *node) beginAnew() {
 	s := n.s
@@ -79,7 +96,7 @@ func (n *node) beginAnew() {
 		s.close(a)
 	}
 	old := n.core
-	n.begin()
+	n.begin(old)
 	if r, ok := old.Instead(n.disk.marks()); ok {
 		n.raise(r)
 	}

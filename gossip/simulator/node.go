@@ -198,7 +198,7 @@ func (s *sim) boot(n *node) {
 	n.pending, n.confirms, n.gaveUp = nil, map[uint64]*ack{}, map[uint64]bool{}
 	n.cache = newCache()
 	n.cache.applied.start(n.disk)
-	n.begin()
+	n.begin(nil)
 	process := n.process
 	var tick, redial func()
 	tick = func() {
@@ -215,18 +215,6 @@ func (s *sim) boot(n *node) {
 	}
 	tick()
 	s.after(s.upTo(50*protocol.Millisecond), redial)
-}
-
-// begin makes the core of a new life from what the disk has.
-func (n *node) begin() {
-	n.life++
-	n.disk.epoch = n.epoch
-	n.streams, n.synced = map[protocol.Conn]*stream{}, 0
-	n.cache.before(n.disk)
-	n.known = n.disk.members
-	n.core = protocol.New(n.clock(), protocol.Config{Self: n.hello(), Join: true, Alone: 3600 * protocol.Second,
-		Marks: n.disk.marks(), Members: slices.Clone(n.disk.members)})
-	n.s.trace("%s up, id %s, epoch %x", n.name, n.disk.id, n.epoch)
 }
 
 // redial connects to every member, and to every node there is, that no stream
