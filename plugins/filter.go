@@ -185,8 +185,12 @@ func (g *generation) consult(e *entryFrame, key key, attrs registry.Attrs, rec *
 		g.drop(i)
 		return err
 	}
-	d, err := i.decide(verdict, n, i.picks)
-	if err != nil {
+	picks := i.picks
+	if sel.All && cap(sel.Picks) >= n {
+		picks = sel.Picks // nothing is in it
+	}
+	var d decision
+	if err := i.decide(&d, verdict, n, picks); err != nil {
 		g.drop(i)
 		return verdictFailure(err)
 	}

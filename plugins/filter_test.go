@@ -95,28 +95,45 @@ func TestAZoneFilterDropsOrReorders(t *testing.T) {
 	}
 }
 
+// Kits look at some instances in each round, and keep a word of bits for 32.
 func TestAFilterOverManyInstances(t *testing.T) {
-	for _, n := range []int{0, 1, 31, 32, 33, 200, 1000} {
-		rec := sealed(n)
-		f := newFilter(t, options(map[string]any{"strict": true}))
-		sel := &registry.Selection{All: true}
-		if err := f.Filter(&request{zone: "b"}, rec, sel); n == 1000 {
-			if e, ok := errors.AsType[*plugins.Failure](err); !ok || e.Kind != "frame" {
-				t.Errorf("%d instances: %v, want that they do not fit", n, err)
+	for _, language := range []string{"c", "rust", "as"} {
+		for _, strict := range []bool{true, false} {
+			o := options(map[string]any{"strict": strict})
+			o.Plugin = "../wasm-examples/zone-affinity/" + language + "/zone.wasm"
+			f := newFilter(t, o)
+			for _, n := range []int{0, 1, 4, 7, 8, 9, 31, 32, 33, 45, 63, 64, 65, 96, 200} {
+				var in, others []int32
+				for i := range int32(n) {
+					if i%3 == 1 {
+						in = append(in, i)
+					} else {
+						others = append(others, i)
+					}
+				}
+				if !strict || len(in) == 0 {
+					in = append(in, others...)
+				}
+				for _, room := range []int{0, max(0, n-1), n} {
+					sel := &registry.Selection{All: true, Picks: make([]int32, 0, room)}
+					rec := sealed(n)
+					if err := f.Filter(&request{zone: "b"}, rec, sel); err != nil {
+						t.Fatal(language, n, err)
+					}
+					if got := picks(rec, sel); !slices.Equal(got, in) {
+						t.Errorf("%s, strict %t, %d instances: %v, want %v", language, strict, n, got, in)
+					}
+				}
 			}
-			continue
-		} else if err != nil {
-			t.Fatal(n, err)
 		}
-		var want []int32
-		for i := range n {
-			if i%3 == 1 || n == 1 {
-				want = append(want, int32(i))
-			}
-		}
-		if got := picks(rec, sel); !slices.Equal(got, want) {
-			t.Errorf("%d instances: %v, want %v", n, got, want)
-		}
+	}
+}
+
+func TestAServiceThatDoesNotFitIsNotFiltered(t *testing.T) {
+	f := newFilter(t, options(nil))
+	err := f.Filter(&request{zone: "b"}, sealed(1000), &registry.Selection{All: true})
+	if e, ok := errors.AsType[*plugins.Failure](err); !ok || e.Kind != "frame" {
+		t.Errorf("1000 instances: %v, want that they do not fit", err)
 	}
 }
 

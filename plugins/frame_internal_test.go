@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,7 +112,7 @@ func TestAZoneIsTakenIntoKeysOnce(t *testing.T) {
 
 // A key tells texts apart by their length and each of their bytes.
 func TestKeysOfOtherTextsDiffer(t *testing.T) {
-	seen := map[key]string{}
+	seen := [2]map[uint64]string{{}, {}} // by each half of their keys
 	for n := range 40 {
 		plain := strings.Repeat("a", n)
 		texts := []string{plain}
@@ -119,11 +120,12 @@ func TestKeysOfOtherTextsDiffer(t *testing.T) {
 			texts = append(texts, plain[:at]+"b"+plain[at+1:])
 		}
 		for _, text := range texts {
-			k := keyStart.string(text)
-			if other, ok := seen[k]; ok {
-				t.Errorf("%q and %q have one key", text, other)
+			for half, k := range keyStart.string(text) {
+				if other, ok := seen[half][k]; ok {
+					t.Errorf("half %d: %q and %q have one key", half, text, other)
+				}
+				seen[half][k] = text
 			}
-			seen[k] = text
 		}
 	}
 	if keyStart.string("a").string("") == keyStart.string("").string("a") || keyStart.string("\x00") == keyStart.string("\x00\x00") {
@@ -137,6 +139,23 @@ func TestWhatCameOnceIsNotRemembered(t *testing.T) {
 	k := keyStart.string("eu-1a")
 	if r.again(k, e) || !r.again(k, e) || r.again(k, other) {
 		t.Error("a request is remembered the first time, or not the second, or for another record")
+	}
+}
+
+func TestAMemoHasWhatWasPut(t *testing.T) {
+	var m memo
+	k := keyStart.string("eu-1a")
+	picks := []int32{2, 0}
+	if m.get(k) != nil {
+		t.Error("an empty memo has something")
+	}
+	m.put(k, decision{picks: picks})
+	picks[0] = 9 // they are the instance's
+	if d := m.get(k); d == nil || !slices.Equal(d.picks, []int32{2, 0}) {
+		t.Errorf("got %+v", d)
+	}
+	if m.get(keyStart.string("eu-1b")) != nil {
+		t.Error("it has what was not put")
 	}
 }
 

@@ -46,7 +46,8 @@ func FuzzVerdict(f *testing.F) {
 		before := sel.Len(rec)
 		i := &filterInstance{gen: g, view: make([]byte, arenaSize), picks: make([]int32, 0, maxInstances)}
 		copy(i.view[inCap:], out)
-		d, err := i.decide(verdict, before, i.picks)
+		var d decision
+		err := i.decide(&d, verdict, before, i.picks)
 		if err != nil {
 			return
 		}

@@ -35,7 +35,8 @@ func TestAnInstanceThatWorkedCleansUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.calls++
-		d, err := i.decide(verdict, n, i.picks)
+		var d decision
+		err = i.decide(&d, verdict, n, i.picks)
 		if err != nil {
 			t.Fatal(err)
 		}

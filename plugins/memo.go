@@ -20,6 +20,9 @@ type memoized struct {
 }
 
 func (m *memo) get(k key) *decision {
+	if m.next.Load() == 0 {
+		return nil
+	}
 	for i := range m.ways {
 		if e := m.ways[i].Load(); e != nil && e.key == k {
 			return &e.decision

@@ -56,7 +56,7 @@ func (t *Trial) Call(rec *registry.Record, attrs registry.Attrs) (Outcome, error
 	out.Fuel, out.Memory = t.gen.budget(n)-api.DecodeI32(i.fuel.Get()), i.mod.Memory().Size()
 	var d decision
 	if err == nil {
-		if d, err = i.decide(verdict, n, i.picks); err != nil {
+		if err = i.decide(&d, verdict, n, i.picks); err != nil {
 			err = verdictFailure(err)
 		}
 	}

@@ -75,7 +75,8 @@ func TestAMaskKeepsOrComesFirst(t *testing.T) {
 				if n == 0 || n == 1 && flags != 0 {
 					continue // below
 				}
-				d, err := i.decide(v|flags, n, i.picks)
+				var d decision
+				err := i.decide(&d, v|flags, n, i.picks)
 				if err != nil || d.pass || !slices.Equal(d.picks, want) {
 					t.Errorf("%d instances, verdict %#x: %v, %v", n, v|flags, d, err)
 				}
@@ -89,7 +90,8 @@ func TestAMaskOfAllOrNoneChangesNothing(t *testing.T) {
 	for _, v := range []uint64{actMask32 | 3<<32, actMask32 | 3<<32 | verdictFirst<<8, actMask32 | verdictFirst<<8} {
 		g := &generation{program: &program{name: "x"}, may: []May{MayDrop}} // it may not reorder
 		i := &filterInstance{gen: g, view: make([]byte, arenaSize), picks: make([]int32, 0, maxInstances)}
-		d, err := i.decide(v, 2, i.picks)
+		var d decision
+		err := i.decide(&d, v, 2, i.picks)
 		sel := registry.Selection{All: true}
 		if err == nil {
 			err = d.apply(rec, &sel, 1)
@@ -115,7 +117,8 @@ func TestWhatComesFirstIsAnOrder(t *testing.T) {
 	} {
 		g := &generation{program: &program{name: "x"}, may: row.may, reorders: slices.Contains(row.may, MayReorder)}
 		i := &filterInstance{gen: g, view: make([]byte, arenaSize), picks: make([]int32, 0, maxInstances)}
-		if d, err := i.decide(row.verdict, 2, i.picks); (err == nil) != row.ok {
+		var d decision
+		if err := i.decide(&d, row.verdict, 2, i.picks); (err == nil) != row.ok {
 			t.Errorf("verdict %#x of one that may %v: %v, %v", row.verdict, row.may, d, err)
 		}
 	}

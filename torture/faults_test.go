@@ -31,9 +31,14 @@ func TestFaults(t *testing.T) {
 			f.node.stop()
 			r.fail(t, "%v%s", err, f.story())
 		}
-		if deaths += f.deaths; f.deaths > 0 {
-			for id := range unclosedTables() {
+		deaths += f.deaths
+		if hits := int(f.inj.hits.Load()); f.deaths > 0 || hits > 0 {
+			now := unclosedTables()
+			for id := range now {
 				excused[id] = !earlier[id] || excused[id]
+			}
+			if n := len(now) - len(earlier); f.deaths == 0 && n > hits {
+				t.Errorf("%d tables were not closed, after %d faults", n, hits)
 			}
 		}
 	})
@@ -59,8 +64,8 @@ func TestFaults(t *testing.T) {
 }
 
 // unclosedTables returns the goroutines, by their numbers, that watch over the
-// writes of Pebble's tables. Of a directory that died, those stay that Pebble
-// began, could not write, and did not close.
+// writes of Pebble's tables. Those stay of tables that Pebble began, could not
+// write, and did not close.
 func unclosedTables() map[string]bool {
 	ids := map[string]bool{}
 	for stack := range strings.SplitSeq(string(stacks()), "\n\n") {

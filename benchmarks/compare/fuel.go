@@ -275,11 +275,9 @@ func zoneFrame() []byte {
 		le.PutUint32(frame[off:], v)
 	}
 	le.PutUint16(frame[32:], stride)
-	le.PutUint16(frame[34:], 2)
-	le.PutUint32(frame[64:], hash(1)) // client.zone#hash
-	le.PutUint32(frame[68:], 0xfffffffe)
-	le.PutUint32(frame[72:], zones[1]) // client.zone
-	le.PutUint32(frame[76:], 5)
+	le.PutUint16(frame[34:], 1)
+	le.PutUint32(frame[64:], zones[1]) // client.zone
+	le.PutUint32(frame[68:], 5)
 	for i := range instances {
 		row := frame[at+i*stride:]
 		le.PutUint32(row[8:], hash(i%3))

@@ -20,7 +20,7 @@ func plugin(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestAPluginIsInspectedTestedAndMeasured(t *testing.T) {
 	code, out, errs := plugin(t, "inspect", zoneModule)
-	for _, want := range []string{"zone 1.0.0", "filter, ABI 1.0", "drop, reorder", "client.zone#hash, client.zone", "edgecache_v1.config_get", "fuel 150000 and 100 for each instance", "filters:\n  - {name: zone, plugin: /"} {
+	for _, want := range []string{"zone 1.0.0", "filter, ABI 1.0", "drop, reorder", "needs    client.zone\n", "edgecache_v1.config_get", "fuel 150000 and 100 for each instance", "filters:\n  - {name: zone, plugin: /"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("inspect: %d %s\n%s\nwant %s", code, errs, out, want)
 		}

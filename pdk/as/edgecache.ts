@@ -41,6 +41,13 @@ function text(off: u32, length: u32): Text {
   return off == ABSENT ? NONE : ((<u64>length) << 32) | (<u64>(ARENA + off));
 }
 
+/** Where a text lies: of the texts of a record, and the client's zone with them, two
+ *  are the same if they have one place, and only then. 0: there is none. */
+export type Place = u64;
+
+// What of a word is a place: the rest follows it in an instance.
+const PLACED: u64 = (1 << 48) - 1;
+
 /** Its length in bytes. */
 export function length(t: Text): u32 {
   return <u32>(t >> 32);
@@ -112,6 +119,11 @@ export class Instance {
     return text(this.zoneOff, this.zoneLength);
   }
 
+  /** Where its zone lies. */
+  get zonePlace(): Place {
+    return load<u64>(changetype<usize>(this), offsetof<Instance>("zoneOff")) & PLACED;
+  }
+
   /** Its version. */
   get version(): Text {
     return text(this.versionOff, this.versionLength);
@@ -176,6 +188,11 @@ export class Call {
     return length == NUMERIC ? NONE : text(load<u32>(slot), length);
   }
 
+  /** Where an attribute's text lies. */
+  place(i: u32): Place {
+    return this.attribute(i) == NONE ? 0 : load<u64>(ARENA + this.slots + 8 * i);
+  }
+
   /** Whether an attribute is there that is a number, one of attrs with #hash. */
   hasNumber(i: u32): bool {
     return i < <u32>this.attributes && load<u32>(ARENA + this.slots + 8 * i, 4) == NUMERIC;
@@ -184,6 +201,14 @@ export class Call {
   /** That number. */
   number(i: u32): u32 {
     return this.hasNumber(i) ? load<u32>(ARENA + this.slots + 8 * i) : 0;
+  }
+
+  /** The first instance, if there is any, and from each to the next so many bytes. */
+  get first(): Instance {
+    return changetype<Instance>(ARENA + this.instances);
+  }
+  get step(): u32 {
+    return this.stride;
   }
 
   /** An instance, 0 to count-1. */
@@ -223,6 +248,29 @@ export namespace keep {
     if (i >= call.count) throw new Error("no such instance");
     const at = ARENA + IN + 4 * (i / 32);
     store<u32>(at, load<u32>(at) | (1 << (i % 32)));
+  }
+
+  /** Has the set be the instances whose zone lies at a place. A filter's loop costs
+   *  more than what is in it: here some are looked at in each round. */
+  export function zone(place: Place): void {
+    const n = call.count;
+    const step = call.step;
+    let row = changetype<usize>(call.first) + offsetof<Instance>("zoneOff");
+    for (let at: u32 = 0, i: u32 = 0; at <= n / 32; at++) {
+      const end = min(n, 32 * at + 32);
+      let word: u32 = 0;
+      for (; i + 4 <= end; i += 4, row += 4 * step) {
+        word |= (lies(row, place) | (lies(row + step, place) << 1) | (lies(row + 2 * step, place) << 2) | (lies(row + 3 * step, place) << 3)) << (i % 32);
+      }
+      for (; i < end; i++, row += step) word |= lies(row, place) << (i % 32);
+      store<u32>(ARENA + IN + 4 * at, word);
+    }
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  function lies(zone: usize, place: Place): u32 {
+    return <u32>((load<u64>(zone) & PLACED) == place);
   }
 
   /** How many were added. */

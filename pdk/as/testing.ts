@@ -44,11 +44,12 @@ export function zoneHash(zone: string): u32 {
 export class Request {
   private base: usize = ec_arena(80 << 10);
   private end: u32 = ROWS;
+  private strings: u32 = ROWS;
   private slots: u32 = 0;
 
   constructor(name: string, instances: Sample[]) {
     memory.fill(this.base, 0, 80 << 10);
-    this.end = ROWS + instances.length * ROW;
+    this.end = this.strings = ROWS + instances.length * ROW;
     this.header(name, instances.length);
     for (let i = 0; i < instances.length; i++) this.instance(this.base + ROWS + i * ROW, instances[i]);
   }
@@ -122,11 +123,16 @@ export class Request {
     store<u32>(at, text === null ? 0 : String.UTF8.byteLength(text), 4);
   }
 
+  // Equal texts lie at one place.
   private text(s: string): u32 {
     const at = this.end;
-    this.end += String.UTF8.byteLength(s);
-    if (this.end > OUT) throw new Error("the request does not fit into a frame");
+    const size = String.UTF8.byteLength(s);
+    if (at + size > OUT) throw new Error("the request does not fit into a frame");
     String.UTF8.encodeUnsafe(changetype<usize>(s), s.length, this.base + at);
+    for (let there = this.strings; size > 0 && there + size <= at; there++) {
+      if (memory.compare(this.base + there, this.base + at, size) == 0) return there;
+    }
+    this.end += size;
     return at;
   }
 }

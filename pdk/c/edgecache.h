@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#define EC_INLINE __attribute__((always_inline))
 #ifdef __wasm__
 #define EC_IMPORT(name) __attribute__((import_module("edgecache_v1"), import_name(name)))
 #define EC_EXPORT(name) __attribute__((export_name(name)))
@@ -106,6 +107,15 @@ static inline uint64_t ec_now(void) { return ec_call()->now_ms; }
 /* Whether an attribute is absent because it was longer than 4 KiB. */
 static inline int ec_too_long(void) { return ec_call()->flags >> 4 & 1; }
 
+/* Where a text lies: of the texts of a record, and the client's zone with them, two
+ * are the same if they have one place, and only then. 0: there is none. */
+typedef uint64_t ec_place;
+static inline ec_place ec_zone_place(const ec_instance *in) {
+	ec_place p; /* one load: zone_off, zone_len, and what follows, which is cut off */
+	__builtin_memcpy(&p, &in->zone_off, sizeof p);
+	return p & 0xffffffffffffull;
+}
+
 /* A value of metadata; key is its place in the manifest's needs.meta. */
 static inline ec_string ec_meta(const ec_instance *in, uint32_t key) {
 	if (in->meta_off == 0) return (ec_string){0, 0};
@@ -118,6 +128,10 @@ static inline const uint32_t *ec_slot(uint32_t i) { return (const uint32_t *)(ec
 static inline ec_string ec_attribute(uint32_t i) {
 	if (i >= ec_call()->attributes || ec_slot(i)[1] == 0xfffffffeu) return (ec_string){0, 0};
 	return ec_text(ec_slot(i)[0], ec_slot(i)[1]);
+}
+static inline ec_place ec_attribute_place(uint32_t i) {
+	ec_string s = ec_attribute(i);
+	return s.text ? (uint64_t)s.length << 32 | (uint32_t)((const unsigned char *)s.text - ec_memory) : 0;
 }
 /* Whether an attribute is there that is a number, one of attrs with #hash; then
  * *value is it. */
@@ -142,6 +156,26 @@ static inline void ec_keep_clear(void) {
 	for (uint32_t i = 0; i <= n / 32; i++) out[i] = 0;
 }
 static inline void ec_keep_add(uint32_t i) { ((uint32_t *)ec_out())[i / 32] |= 1u << i % 32; }
+/* Has the set be the instances of which `is` is true; `with` is what it needs to
+ * know. A filter's loop costs more than what is in it: here some are looked at in
+ * each round. */
+typedef int ec_condition(const ec_instance *in, const void *with);
+static inline EC_INLINE uint32_t ec_bits(const unsigned char *row, uint32_t n, ec_condition *is, const void *with) {
+	uint32_t bits = 0, stride = ec_call()->stride;
+	for (uint32_t k = 0; k < n; k++) bits |= (uint32_t)(is((const ec_instance *)(row + k * stride), with) != 0) << k;
+	return bits;
+}
+static inline EC_INLINE void ec_keep_where(ec_condition *is, const void *with) {
+	const unsigned char *row = (const unsigned char *)ec_at(0);
+	uint32_t *out = (uint32_t *)ec_out(), n = ec_count(), stride = ec_call()->stride;
+	for (uint32_t left = n, word = 0;; left -= 32, word = 0) {
+		uint32_t i = 0, some = left < 32 ? left : 32;
+		for (; i + 8 <= some; i += 8, row += 8 * stride) word |= ec_bits(row, 8, is, with) << i;
+		for (; i < some; i++, row += stride) word |= ec_bits(row, 1, is, with) << i;
+		*out++ = word;
+		if (left < 32) break;
+	}
+}
 static inline uint32_t ec_keep_count(void) {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i <= ec_count() / 32; i++) n += (uint32_t)__builtin_popcount(((uint32_t *)ec_out())[i]);

@@ -75,6 +75,23 @@ func (c *Call) Attribute(i int) (text string, ok bool) {
 	return c.text(s.off, s.length), true
 }
 
+// A Place is where a text lies: of the texts of a record, and the client's zone
+// with them, two are the same if they have one place, and only then.
+type Place uint64
+
+// placed is what of a word is a place: the rest follows it in an instance.
+const placed = 1<<48 - 1
+
+// Place returns where an attribute's text lies. Not ok is: the request does not
+// have it.
+func (c *Call) Place(i int) (place Place, ok bool) {
+	if i < 0 || i >= int(c.attributes) {
+		return 0, false
+	}
+	s := c.slot(c.slots, i)
+	return Place(s.length)<<32 | Place(s.off), s.off != absent && s.length != numeric
+}
+
 // Number returns an attribute that is a number, one of attrs with #hash.
 func (c *Call) Number(i int) (number uint32, ok bool) {
 	if i < 0 || i >= int(c.attributes) {

@@ -122,3 +122,39 @@ func TestTextsThatAreTheSame(t *testing.T) {
 		}
 	}
 }
+
+func TestKeepZoneKeepsThoseOfAZone(t *testing.T) {
+	for _, n := range []int{0, 1, 3, 4, 5, 31, 32, 33, 64, 65, 1000} {
+		r := Request{Attributes: []any{"b", nil, uint32(7)}, Instances: make([]Sample, n)}
+		var want []int
+		for i := range r.Instances {
+			if r.Instances[i].Zone = []string{"a", "b", "bb", ""}[i%4]; i%4 == 1 {
+				want = append(want, i)
+			}
+		}
+		Filter(nil, func(c *Call) Verdict {
+			zone, ok := c.Place(0)
+			if !ok {
+				t.Fatal("the zone has no place")
+			}
+			for i := range 3 {
+				if _, ok := c.Place(i - 1); ok != (i == 1) {
+					t.Errorf("attribute %d has a place: %t", i-1, ok)
+				}
+			}
+			if _, ok := c.Place(2); ok {
+				t.Error("a number has a place")
+			}
+			for i := range c.Count() {
+				if (c.At(i).ZonePlace() == zone) != (c.At(i).Zone() == "b") {
+					t.Errorf("instance %d, of zone %q, lies at %x, the client's zone at %x", i, c.At(i).Zone(), c.At(i).ZonePlace(), zone)
+				}
+			}
+			k := c.KeepZone(zone)
+			return k.Verdict()
+		})
+		if d := r.Decide(); !slices.Equal(d.Kept, want) {
+			t.Errorf("of %d: kept %v, want %v", n, d.Kept, want)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func (in *Instance) ID() string { return in.text(in.id, in.idLength) }
 // Zone returns its zone.
 func (in *Instance) Zone() string { return in.text(in.zone, in.zoneLength) }
 
+// ZonePlace returns where its zone lies.
+func (in *Instance) ZonePlace() Place { return *(*Place)(unsafe.Pointer(&in.zone)) & placed }
+
 // Version returns its version.
 func (in *Instance) Version() string { return in.text(in.version, in.versionLength) }
 

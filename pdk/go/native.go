@@ -3,6 +3,7 @@
 package edgecache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
@@ -112,7 +113,12 @@ func (r *Request) write(c *Call) int {
 	const header, stride, slotSize, maxSlots = 64, 48, 8, 32
 	b := memoryAt(0, inSize)
 	end := header + maxSlots*slotSize + len(r.Instances)*stride
+	strings := end
+	// Equal texts lie at one place.
 	add := func(s string) uint32 {
+		if at := bytes.Index(b[strings:end], []byte(s)); at >= 0 && s != "" {
+			return uint32(strings + at)
+		}
 		at := end
 		end += copy(b[at:], s)
 		return uint32(at)

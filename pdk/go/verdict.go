@@ -57,6 +57,36 @@ func (c *Call) Keep() Keep {
 	return k
 }
 
+// KeepZone returns the set of the instances whose zone lies at a place. A filter's
+// loop costs more than what is in it: here some are looked at in each round.
+func (c *Call) KeepZone(zone Place) Keep {
+	k := Keep{c.at(c.out), c.count}
+	stride := uintptr(c.stride)
+	row := unsafe.Add(c.at(c.instances), unsafe.Offsetof(Instance{}.zone))
+	for at, i := uint32(0), uint32(0); at <= k.count/32; at++ {
+		word, end := uint32(0), min(k.count, 32*at+32)
+		for ; i+4 <= end; i += 4 {
+			word |= (in(row, zone) | in(unsafe.Add(row, stride), zone)<<1 |
+				in(unsafe.Add(row, 2*stride), zone)<<2 | in(unsafe.Add(row, 3*stride), zone)<<3) << (i % 32)
+			row = unsafe.Add(row, 4*stride)
+		}
+		for ; i < end; i++ {
+			word |= in(row, zone) << (i % 32)
+			row = unsafe.Add(row, stride)
+		}
+		*k.word(at) = word
+	}
+	return k
+}
+
+// in returns 1 if what lies at an instance's zone has a place, else 0.
+func in(row unsafe.Pointer, zone Place) (bit uint32) {
+	if *(*Place)(row)&placed == zone {
+		bit = 1
+	}
+	return bit
+}
+
 func (k *Keep) word(at uint32) *uint32 { return (*uint32)(unsafe.Add(k.bits, 4*at)) }
 
 // Add adds an instance.

@@ -22,7 +22,7 @@ mod instance;
 mod verdict;
 
 use core::{cell::UnsafeCell, slice};
-pub use instance::{Health, Instance};
+pub use instance::{Health, Instance, Place};
 use instance::Row;
 use verdict::{DENY, FAIL};
 pub use verdict::{Keep, Order, Verdict};
@@ -137,6 +137,12 @@ impl Call {
         }
     }
 
+    /// Where an attribute's text lies. None: the request does not have it.
+    pub fn place(&self, i: usize) -> Option<Place> {
+        let text = self.attribute(i)?;
+        Some(Place::new((text.as_ptr() as usize - arena() as usize) as u32, text.len() as u64))
+    }
+
     /// An attribute that is a number, one of attrs with #hash.
     pub fn number(&self, i: usize) -> Option<u32> {
         if i >= self.frame().attributes as usize {
@@ -172,6 +178,39 @@ impl Call {
         let mut k = Keep { instances: self.count() };
         k.clear();
         k
+    }
+
+    /// The set of the instances of which a condition is true. A filter's loop costs
+    /// more than what is in it: here some are looked at in each round.
+    pub fn keep_where(&self, mut is: impl FnMut(&Instance) -> bool) -> Keep {
+        let n = self.count();
+        let mut keep = Keep { instances: n };
+        for at in 0..=n / 32 {
+            let (mut word, mut i, end) = (0, 32 * at, n.min(32 * at + 32));
+            while i + 8 <= end {
+                word |= self.bits::<8>(i, &mut is) << (i % 32);
+                i += 8;
+            }
+            while i < end {
+                word |= self.bits::<1>(i, &mut is) << (i % 32);
+                i += 1;
+            }
+            *keep.word(at) = word;
+        }
+        keep
+    }
+
+    /// A bit for each of N instances from one on, which must be there.
+    #[inline(always)]
+    fn bits<const N: usize>(&self, from: usize, is: &mut impl FnMut(&Instance) -> bool) -> u32 {
+        let stride = self.frame().stride as usize;
+        let first = self.frame().instances as usize + from * stride;
+        let mut bits = 0;
+        for k in 0..N {
+            let row = unsafe { &*(arena().add(first + k * stride) as *const Row) };
+            bits |= (is(&Instance { call: self, row }) as u32) << k;
+        }
+        bits
     }
 
     /// An empty list of instances in a new order.

@@ -96,7 +96,13 @@ unsafe fn write(r: &Request) {
     const ROWS: usize = HEADER + 32 * 8;
     let at = arena();
     let mut end = ROWS + r.instances.len() * std::mem::size_of::<Row>();
+    let strings = end;
+    // Equal texts lie at one place.
     let add = |end: &mut usize, s: &str| {
+        let there = std::slice::from_raw_parts(at.add(strings), *end - strings);
+        if let Some(i) = there.windows(s.len().max(1)).position(|w| w == s.as_bytes()) {
+            return (strings + i) as u32;
+        }
         let off = *end;
         *end += s.len();
         assert!(*end <= IN, "the request does not fit into a frame");

@@ -4,8 +4,6 @@
 
 static void call(const char *zone) {
 	ec_test_begin("web", 4);
-	if (zone) ec_test_number(ec_test_hash(zone));
-	else ec_test_attribute(0);
 	ec_test_attribute(zone);
 	ec_test_instance("w1", "eu-1a", 0, 0);
 	ec_test_instance("w2", "eu-1b", 0, 0);

@@ -6,11 +6,8 @@ package main
 
 import edgecache "github.com/edgecache/edgecache/pdk/go"
 
-// The manifest's needs.
-const (
-	zoneHash = iota
-	zoneText
-)
+// zone is its place in the manifest's needs.
+const zone = 0
 
 var strict bool
 
@@ -23,17 +20,11 @@ func start() error {
 }
 
 func decide(call *edgecache.Call) edgecache.Verdict {
-	hash, ok := call.Number(zoneHash)
+	place, ok := call.Place(zone)
 	if !ok {
 		return edgecache.Pass.Cacheable()
 	}
-	zone, _ := call.Attribute(zoneText)
-	keep := call.Keep()
-	for i := range call.Count() {
-		if near(call.At(i), hash, zone) {
-			keep.Add(i)
-		}
-	}
+	keep := call.KeepZone(place)
 	switch {
 	case keep.Len() == 0:
 		return edgecache.Pass.Cacheable()
@@ -41,11 +32,6 @@ func decide(call *edgecache.Call) edgecache.Verdict {
 		return keep.Verdict().Cacheable()
 	}
 	return keep.First().Cacheable()
-}
-
-// near compares the text too: two zones may share a hash.
-func near(in *edgecache.Instance, hash uint32, zone string) bool {
-	return in.ZoneHash() == hash && edgecache.Same(in.Zone(), zone)
 }
 
 func main() {}

@@ -9,7 +9,7 @@ import (
 
 func TestInstancesOfTheClientsZoneAreFirst(t *testing.T) {
 	r := edgecache.Request{
-		Attributes: []any{edgecache.ZoneHash("eu-1b"), "eu-1b"},
+		Attributes: []any{"eu-1b"},
 		Instances:  []edgecache.Sample{{ID: "w1", Zone: "eu-1a"}, {ID: "w2", Zone: "eu-1b"}, {ID: "w3"}, {ID: "w4", Zone: "eu-1b"}},
 	}
 	for config, want := range map[string][]int{"false": {1, 3, 0, 2}, "true": {1, 3}} {
@@ -26,7 +26,7 @@ func TestInstancesOfTheClientsZoneAreFirst(t *testing.T) {
 }
 
 func TestNothingIsDroppedWithoutAZone(t *testing.T) {
-	r := edgecache.Request{Attributes: []any{nil, nil}, Instances: []edgecache.Sample{{ID: "w1"}, {ID: "w2"}}}
+	r := edgecache.Request{Attributes: []any{nil}, Instances: []edgecache.Sample{{ID: "w1"}, {ID: "w2"}}}
 	if err := edgecache.Start(map[string]string{"/strict": "true"}); err != nil {
 		t.Fatal(err)
 	}

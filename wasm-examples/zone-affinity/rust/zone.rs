@@ -8,11 +8,10 @@
 mod edgecache;
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use edgecache::{config, same, Call, Instance, Started, Verdict};
+use edgecache::{config, Call, Started, Verdict};
 
 // The manifest's needs.
-const ZONE_HASH: usize = 0;
-const ZONE: usize = 1;
+const ZONE: usize = 0;
 
 static STRICT: AtomicBool = AtomicBool::new(false);
 
@@ -24,18 +23,11 @@ fn start() -> Started {
 }
 
 fn decide(call: &Call) -> Verdict {
-    let (hash, zone) = match (call.number(ZONE_HASH), call.attribute(ZONE)) {
-        (Some(hash), Some(zone)) => (hash, zone),
-        _ => return Verdict::PASS.cacheable(),
+    let zone = match call.place(ZONE) {
+        Some(zone) => zone,
+        None => return Verdict::PASS.cacheable(),
     };
-    // The text too: two zones may share a hash.
-    let near = |at: &Instance| at.zone_hash() == hash && same(at.zone(), zone);
-    let mut keep = call.keep();
-    for (i, at) in call.instances().enumerate() {
-        if near(&at) {
-            keep.add(i);
-        }
-    }
+    let mut keep = call.keep_where(|at| at.zone_place() == zone);
     if keep.len() == 0 {
         return Verdict::PASS.cacheable();
     }
@@ -45,14 +37,14 @@ fn decide(call: &Call) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::edgecache::testing::{zone_hash, Decision, Host, Request, Sample, Value};
+    use super::edgecache::testing::{Decision, Host, Request, Sample, Value};
 
     fn request(zone: Option<&'static str>) -> Request {
         let at = |id, zone| Sample { id, zone, ..Sample::default() };
         Request {
             attributes: match zone {
-                Some(z) => vec![Value::Number(zone_hash(z)), Value::Text(z)],
-                None => vec![Value::Absent, Value::Absent],
+                Some(z) => vec![Value::Text(z)],
+                None => vec![Value::Absent],
             },
             instances: vec![at("w1", "eu-1a"), at("w2", "eu-1b"), at("w3", ""), at("w4", "eu-1b")],
             ..Request::default()
