@@ -22,7 +22,7 @@ func (c *Core) Confirmation(of RecordID, fenced bool) Confirmation {
 	out := Confirmation{Confirmed: make([]NodeID, 0, c.rolled().all)}
 	for _, m := range c.listed() {
 		switch {
-		case m.Out && (c.partings[m.ID] == nil || !c.partings[m.ID].named):
+		case m.Out && !c.isNamed(m.ID):
 		case c.confirmed(m.ID, of):
 			out.Confirmed = append(out.Confirmed, m.ID)
 		case fenced:

@@ -61,8 +61,8 @@ type Core struct {
 	newest *epoch             // the one that changed last, see changed
 
 	members  map[NodeID]Member
-	partings map[NodeID]*parting // of some who are out
-	version  uint64              // of members
+	partings partings // of some who are out
+	version  uint64   // of members
 	saved    uint64
 	roll     roll
 
@@ -96,7 +96,7 @@ type Core struct {
 // New returns the core of a node that starts now.
 func New(now Time, config Config) *Core {
 	c := &Core{config: config, start: now, now: now, truncatedAt: now,
-		epochs: map[EpochID]*epoch{}, open: map[EpochID]*epoch{}, members: map[NodeID]Member{}, partings: map[NodeID]*parting{},
+		epochs: map[EpochID]*epoch{}, open: map[EpochID]*epoch{}, members: map[NodeID]Member{}, partings: partings{of: map[NodeID]*parting{}},
 		conns: map[Conn]*peer{}, streams: map[NodeID]*peer{}, known: map[NodeID]*known{},
 		reach: reach{pursuing: map[*known]bool{}}}
 	for _, m := range config.Marks {

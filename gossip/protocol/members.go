@@ -44,10 +44,10 @@ func (c *Core) unite(m Member) {
 	}
 	c.members[m.ID] = n
 	c.version++
-	c.tally.valid, c.reckon = false, true
+	c.tally.valid, c.reckon, c.partings.changed = false, true, true
 	switch {
 	case !n.Out:
-		delete(c.partings, m.ID)
+		delete(c.partings.of, m.ID)
 	case !old.Out && m.ID != c.config.Self.Node:
 		c.part(m.ID, ok)
 	}

@@ -56,7 +56,7 @@ func (c *Core) rolled() *roll {
 }
 
 // waitedFor reports whether it takes a member to have all confirm.
-func (c *Core) waitedFor(m Member) bool { return !m.Out || c.partings[m.ID] != nil }
+func (c *Core) waitedFor(m Member) bool { return !m.Out || c.partings.of[m.ID] != nil }
 
 func (r *roll) enrol(k *known, m Member) {
 	k.member, k.in = true, m.In && !m.Out
