@@ -214,8 +214,8 @@ func (c *Core) take(records []Record) (fresh []Record) {
 	for _, r := range fresh {
 		if r.Change != nil {
 			c.unite(*r.Change)
-			if r.Change.Out && r.Change.ID == r.ID.Origin {
-				c.endParting(r.Change.ID)
+			if m := *r.Change; m.Out && m.ID == r.ID.Origin && m.Entry == c.members[m.ID].Entry {
+				c.endParting(m.ID)
 			}
 		}
 	}

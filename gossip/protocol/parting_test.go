@@ -68,6 +68,16 @@ func TestAllWaitsForWhoIsCalledGone(t *testing.T) {
 		c.wantAnswer(t, c.reached(protocol.Received{Conn: 1, Frame: protocol.Records{Records: []protocol.Record{left}}}),
 			protocol.Confirmation{Confirmed: four})
 	})
+	t.Run("it left at another time", func(t *testing.T) {
+		c := parting(t)
+		c.saysOut(1, 5)
+		before := out(5)
+		before.Entry = 0
+		left := protocol.Record{ID: protocol.RecordID{EpochID: protocol.EpochID{Origin: 5, Epoch: 5}, Seq: 1}, Change: &before}
+		if got := c.reached(protocol.Received{Conn: 1, Frame: protocol.Records{Records: []protocol.Record{left}}}); len(got) > 0 {
+			t.Errorf("answered is %+v", got)
+		}
+	})
 	t.Run("it enters anew", func(t *testing.T) {
 		c := parting(t)
 		again := protocol.Member{ID: 5, Entry: 2, In: true}
