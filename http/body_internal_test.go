@@ -47,6 +47,7 @@ func FuzzEntriesCursor(f *testing.F) {
 	f.Add(entriesCursor(registry.Key{Registry: "consul", Name: "web"}))
 	f.Add("")
 	f.Add("YQBi")
+	f.Add("YQ\nBi")
 	f.Fuzz(func(t *testing.T, cursor string) {
 		k, err := parseEntriesCursor(cursor)
 		if err == nil && entriesCursor(k) != cursor {

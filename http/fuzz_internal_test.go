@@ -96,7 +96,9 @@ func FuzzBatch(f *testing.F) {
 // Only a cursor that was made for a list is accepted for it.
 func FuzzCursor(f *testing.F) {
 	f.Add("AAAA", "web", "p")
-	f.Add(string(appendCursor(nil, &registry.NamesQuery{Prefix: "p"}, "web")), "web", "p")
+	cursor := string(appendCursor(nil, &registry.NamesQuery{Prefix: "p"}, "web"))
+	f.Add(cursor, "web", "p")
+	f.Add(cursor[:2]+"\n"+cursor[2:], "web", "p")
 	f.Fuzz(func(t *testing.T, cursor, name, prefix string) {
 		q := &registry.NamesQuery{Prefix: prefix}
 		if after, err := parseCursor(cursor, q); err == nil && string(appendCursor(nil, q, after)) != cursor {

@@ -111,7 +111,7 @@ func entriesCursor(k registry.Key) string {
 }
 
 func parseEntriesCursor(cursor string) (registry.Key, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	raw, err := decodeCursor(cursor)
 	name, reg, ok := strings.Cut(string(raw), "\x00")
 	if err != nil || !ok || registry.CheckName(name) != nil || registry.CheckLabel(reg) != nil {
 		return registry.Key{}, fmt.Errorf("%q is not of this list; give the cursor of the page before", cursor)

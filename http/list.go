@@ -107,11 +107,22 @@ func appendCursor(dst []byte, q *registry.NamesQuery, last string) []byte {
 }
 
 func parseCursor(cursor string, q *registry.NamesQuery) (after string, err error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	raw, err := decodeCursor(cursor)
 	if err != nil || len(raw) < 5 || binary.BigEndian.Uint32(raw) != cursorHash(q, string(raw[4:])) {
 		return "", fmt.Errorf("%q is not of this list; give the cursor of the page before, with the same prefix, kind and registry", cursor)
 	}
 	return string(raw[4:]), nil
+}
+
+var errLineBreak = errors.New("line break")
+
+// decodeCursor takes what encoding gives, and nothing else: the decoder would pass
+// over line breaks.
+func decodeCursor(cursor string) ([]byte, error) {
+	if strings.ContainsAny(cursor, "\r\n") {
+		return nil, errLineBreak
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(cursor)
 }
 
 func cursorHash(q *registry.NamesQuery, last string) uint32 {
