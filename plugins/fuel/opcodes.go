@@ -23,8 +23,8 @@ const (
 	opMemorySize   = 0x3f
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
-	opI32LtS       = 0x48
 	opI32LtU       = 0x49
+	opI32GeS       = 0x4e
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
 	opI32Shl       = 0x74

@@ -8,7 +8,7 @@ import (
 )
 
 // Version is of the rewriter: what one version wrote another may not run.
-const Version = 2
+const Version = 3
 
 // Names that a rewritten module exports, besides its own.
 const (
@@ -225,9 +225,11 @@ func (w *writer) charge(dst []byte, s site) []byte {
 	return dst
 }
 
-// look appends what traps if no fuel is left, or asks for more.
+// look appends what traps if no fuel is left, or asks for more: in the else
+// branch, which wazero lays out behind the function's code, so that nothing is
+// jumped over while fuel lasts.
 func (w *writer) look(dst []byte) []byte {
-	dst = append(append(dst, w.get...), opI32Const, 0, opI32LtS, opIf, emptyBlock)
+	dst = append(append(dst, w.get...), opI32Const, 0, opI32GeS, opIf, emptyBlock, opElse)
 	if w.m.refill < 0 {
 		return append(dst, opUnreachable, opEnd)
 	}
