@@ -46,12 +46,46 @@ func (p *pluginFiles) flags(c *cobra.Command, tests bool) {
 	}
 }
 
+// defaultModule is of the commands that take a module.
+const defaultModule = "The module may be a directory with one in it; that is the current one if none is named."
+
+// hereOr returns what a command names, or the current directory.
+func hereOr(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+// moduleAt returns path, or the one module in it if it is a directory.
+func moduleAt(path string) (string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return path, nil // who reads it says what is wrong
+	}
+	modules, _ := filepath.Glob(filepath.Join(path, "*.wasm")) // a path with a pattern in it has none
+	switch len(modules) {
+	case 1:
+		return modules[0], nil
+	case 0:
+		return "", fmt.Errorf("no module in %s: edgecache plugin build %[1]s makes one", path)
+	default:
+		return "", fmt.Errorf("%d modules in %s, one expected: name it, %s for example", len(modules), path, modules[0])
+	}
+}
+
+// aboveIt returns the directory above that of a file.
+func aboveIt(path string) string { return filepath.Join(filepath.Dir(path), "..") }
+
 // load reads a module. An example's languages share the manifest above them.
 func (p *pluginFiles) load(path string) (*plugins.Module, error) {
+	path, err := moduleAt(path)
+	if err != nil {
+		return nil, err
+	}
 	manifest := p.manifest
 	if manifest == "" {
 		beside := strings.TrimSuffix(path, ".wasm") + ".yaml"
-		above := filepath.Join(filepath.Dir(filepath.Dir(path)), filepath.Base(beside))
+		above := filepath.Join(aboveIt(path), filepath.Base(beside))
 		if _, err := os.Stat(beside); errors.Is(err, os.ErrNotExist) {
 			if _, err := os.Stat(above); err == nil {
 				manifest = above
@@ -67,14 +101,14 @@ func (p *pluginFiles) read(path string) (*plugins.Module, []plugins.Test, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	tests, err := p.tests(m, path)
+	tests, err := p.tests(m)
 	return m, tests, err
 }
 
-func (p *pluginFiles) tests(m *plugins.Module, path string) ([]plugins.Test, error) {
+func (p *pluginFiles) tests(m *plugins.Module) ([]plugins.Test, error) {
 	places := p.fixtures
 	if len(places) == 0 {
-		for _, dir := range [...]string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		for _, dir := range [...]string{filepath.Dir(m.Path), aboveIt(m.Path)} {
 			if info, err := os.Stat(filepath.Join(dir, "tests")); err == nil && info.IsDir() {
 				places = []string{filepath.Join(dir, "tests")}
 				break
@@ -96,7 +130,7 @@ func (p *pluginFiles) tests(m *plugins.Module, path string) ([]plugins.Test, err
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("no fixtures: tests/*.yaml beside %s or in the directory above, or --fixtures, expected", path)
+		return nil, fmt.Errorf("no fixtures: tests/*.yaml beside %s or in the directory above, or --fixtures, expected", m.Path)
 	}
 	return list, nil
 }
@@ -105,11 +139,12 @@ func pluginTestCommand(g *globals) *cobra.Command {
 	var files pluginFiles
 	verbose := false
 	c := &cobra.Command{
-		Use:   "test MODULE.wasm",
+		Use:   "test [MODULE.wasm]",
 		Short: "Run a plugin's fixtures, on both of wazero's engines",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Long:  "Run a plugin's fixtures, on both of wazero's engines. " + defaultModule,
+		Args:  usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, fixtures, err := files.read(args[0])
+			m, fixtures, err := files.read(hereOr(args))
 			if err != nil {
 				return err
 			}
@@ -174,11 +209,12 @@ func faults(errs []error) []string {
 func pluginInspectCommand(g *globals) *cobra.Command {
 	var files pluginFiles
 	c := &cobra.Command{
-		Use:   "inspect MODULE.wasm",
+		Use:   "inspect [MODULE.wasm]",
 		Short: "Tell what a plugin is: its hash, imports, exports, manifest and limits",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Long:  "Tell what a plugin is: its hash, imports, exports, manifest and limits. " + defaultModule,
+		Args:  usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := files.load(args[0])
+			m, err := files.load(hereOr(args))
 			if err != nil {
 				return err
 			}

@@ -35,6 +35,42 @@ func TestAPluginIsInspectedTestedAndMeasured(t *testing.T) {
 	}
 }
 
+func TestAPluginIsThatOfTheDirectoryItIsAskedIn(t *testing.T) {
+	above := t.TempDir()
+	dir := filepath.Join(above, "c")
+	if err := errors.Join(os.CopyFS(filepath.Join(above, "tests"), os.DirFS("../../wasm-examples/zone-affinity/tests")), os.Mkdir(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, zoneModule, filepath.Join(dir, "zone.wasm"))
+	copyFile(t, "../../wasm-examples/zone-affinity/zone.yaml", filepath.Join(above, "zone.yaml"))
+	t.Chdir(dir)
+	for _, args := range [][]string{{"test"}, {"test", "zone.wasm"}, {"test", "."}, {"bench", "--time", "1ms"}, {"inspect"}, {"inspect", "../c"}} {
+		if code, out, errs := plugin(t, args...); code != 0 || !strings.Contains(out, "zone.wasm") {
+			t.Errorf("%q: %d %s\n%s", args, code, out, errs)
+		}
+	}
+	copyFile(t, "zone.wasm", filepath.Join(dir, "another.wasm"))
+	for want, args := range map[string][]string{
+		"2 modules in ., one expected: name it, another.wasm for example":  {"inspect"},
+		"no module in ../tests: edgecache plugin build ../tests makes one": {"test", "../tests"},
+	} {
+		if code, out, errs := plugin(t, args...); code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%q: %d %s\n%s, want %q", args, code, out, errs, want)
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAFixtureThatFailsSaysWhat(t *testing.T) {
 	fixture := files(t, "f.yaml", `config: {strict: true}
 service: {name: web, instances: [{id: a, address: 10.0.0.1, port: 80, zone: x}, {id: b, address: 10.0.0.2, port: 80, zone: y}]}

@@ -18,11 +18,12 @@ func pluginBenchCommand(g *globals) *cobra.Command {
 	var files pluginFiles
 	duration := 200 * time.Millisecond
 	c := &cobra.Command{
-		Use:   "bench MODULE.wasm",
+		Use:   "bench [MODULE.wasm]",
 		Short: "Measure the calls of a plugin's fixtures: time, fuel, memory",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Long:  "Measure the calls of a plugin's fixtures: time, fuel, memory. " + defaultModule,
+		Args:  usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, fixtures, err := files.read(args[0])
+			m, fixtures, err := files.read(hereOr(args))
 			if err != nil {
 				return err
 			}

@@ -61,13 +61,13 @@ var toolchains = []toolchain{
 func pluginBuildCommand(g *globals) *cobra.Command {
 	var b pluginBuild
 	c := &cobra.Command{
-		Use:   "build DIR",
+		Use:   "build [DIR]",
 		Short: "Build the plugin in a directory with its language's toolchain",
-		Long: "Build the plugin in a directory: one source file of Rust, C or AssemblyScript, or a Go package, becomes\n" +
+		Long: "Build the plugin in a directory, or the current one: one source file of Rust, C or AssemblyScript, or a Go package, becomes\n" +
 			"a module of the same name (of Go: of the directory's, or of its one file). The command is printed.",
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b.dir = args[0]
+			b.dir = hereOr(args)
 			return buildPlugin(cmd, g, &b)
 		},
 	}

@@ -26,15 +26,15 @@ type recording struct {
 func pluginRecordCommand(g *globals) *cobra.Command {
 	var r recording
 	c := &cobra.Command{
-		Use:   "record MODULE.wasm --allow ORIGIN --lookup NAME",
+		Use:   "record [MODULE.wasm] --allow ORIGIN --lookup NAME",
 		Short: "Have an adapter ask its real registry, and write a fixture of it",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Args:  usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cases := r.cases()
 			if len(cases) == 0 {
 				return usageError(cmd, errors.New("what to record? --lookup NAME, --list or --poll expected"))
 			}
-			return r.record(cmd, g, args[0], cases)
+			return r.record(cmd, g, hereOr(args), cases)
 		},
 	}
 	r.files.flags(c, false)
@@ -68,7 +68,7 @@ func (r *recording) record(cmd *cobra.Command, g *globals, path string, cases []
 		return err
 	}
 	o := plugins.AdapterDefaults()
-	o.Plugin, o.Allow, o.Secrets = path, r.allow, map[string]plugins.Secret{}
+	o.Plugin, o.Allow, o.Secrets = m.Path, r.allow, map[string]plugins.Secret{}
 	if err := json.NewDecoder(strings.NewReader(r.config)).Decode(&o.Config); err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
@@ -82,6 +82,6 @@ func (r *recording) record(cmd *cobra.Command, g *globals, path string, cases []
 	if err := f.Write(r.output); err != nil {
 		return err
 	}
-	fmt.Fprintf(g.stdout, "%s: %s, %s; next: edgecache plugin test %s\n", r.output, plural(len(f.Exchanges), "exchange"), plural(len(f.Cases), "case"), path)
+	fmt.Fprintf(g.stdout, "%s: %s, %s; next: edgecache plugin test %s\n", r.output, plural(len(f.Exchanges), "exchange"), plural(len(f.Cases), "case"), m.Path)
 	return nil
 }
