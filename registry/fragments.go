@@ -74,14 +74,14 @@ func (r *Record) buildFragments() *Fragments {
 	return f
 }
 
-// instance returns the JSON of instance i.
-func (f *Fragments) instance(i int) string {
-	ends := f.text[f.all:f.ends]
-	if i == 0 {
-		return f.text[f.head:readEnd(ends)]
+// instances returns the JSON of the instances from one to another, with commas
+// between.
+func (f *Fragments) instances(first, last int) string {
+	ends, from := f.text[f.all:f.ends], f.head
+	if first > 0 {
+		from = readEnd(ends[endSize*(first-1):]) + 1 // after the comma
 	}
-	ends = ends[endSize*(i-1):][:2*endSize]
-	return f.text[readEnd(ends)+1 : readEnd(ends[endSize:])] // between them is a comma
+	return f.text[from:readEnd(ends[endSize*last:])]
 }
 
 // tail returns what follows the instances.
@@ -115,11 +115,15 @@ func AppendAnswer(dst []byte, rec *Record, sel *Selection, age time.Duration, st
 		return appendByPort(dst, rec, sel, f)
 	}
 	dst = append(dst, f.text[:f.head]...)
-	for i, pick := range sel.Picks {
-		if i > 0 {
+	for picks := sel.Picks; len(picks) > 0; {
+		run := 1
+		for run < len(picks) && int(picks[run]) == int(picks[0])+run {
+			run++
+		}
+		dst = append(dst, f.instances(int(picks[0]), int(picks[run-1]))...)
+		if picks = picks[run:]; len(picks) > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, f.instance(int(pick))...)
 	}
 	return append(dst, f.tail()...)
 }

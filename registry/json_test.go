@@ -45,7 +45,7 @@ func TestAnswerWithoutInstancesShowsAnEmptyList(t *testing.T) {
 
 func TestAnswerShowsThePickedInstancesInTheirOrder(t *testing.T) {
 	rec := sealed(full(), 7)
-	for _, picks := range [][]int32{{}, {0}, {3}, {2, 0, 3, 1}, {1, 2}} {
+	for _, picks := range [][]int32{{}, {0}, {3}, {2, 0, 3, 1}, {1, 2}, {1, 2, 3, 0}, {0, 1, 3}} {
 		var got struct {
 			Instances []struct{ ID string }
 			Versions  []any
