@@ -25,18 +25,18 @@ func (s *sim) link(from, to *node) *link {
 
 // A stream is one end of a connection; frames arrive in order.
 type stream struct {
-	number protocol.Conn
-	from   *node // the end that sends on it
-	life   int   // of from, when it began
-	peer   *stream
-	last   protocol.Time // the newest arrival planned: nothing overtakes
-	stuck  []func()      // what waits for the link
-	cut    int           // the first of them, which were under way
-	closed bool
-	lost   bool // what is under way on it never arrives
+	number  protocol.Conn
+	from    *node // the end that sends on it
+	life    int   // of from, when it began
+	peer    *stream
+	line    []func()      // what is under way, in its order
+	planned int           // arrivals, each of what is then the first of the line
+	last    protocol.Time // the newest of them
+	closed  bool
+	lost    bool // what is under way on it never arrives
 }
 
-const mostStuck = 200 // frames of a stream that wait; then it drops and says so
+const mostStuck = 200 // frames under way on a cut link; then a stream drops and says so
 
 // dial connects two nodes, unless they cannot reach each other.
 func (s *sim) dial(from, to *node) {
@@ -94,26 +94,32 @@ func (n *node) written(f protocol.Frame) protocol.Frame {
 	return state
 }
 
-// transmit plans an arrival. While the link is cut, it waits: a stream loses
-// nothing, but may be closed before.
+// transmit sends something after all that is under way. While the link is cut,
+// it waits: a stream loses nothing, but may be closed before.
 func (s *sim) transmit(a *stream, arrive func()) {
-	b := a.peer
-	if s.link(a.from, b.from).cut || len(a.stuck) > 0 {
-		if len(a.stuck) < mostStuck {
-			a.stuck = append(a.stuck, arrive)
-			return
-		}
+	cut := s.link(a.from, a.peer.from).cut
+	if cut && len(a.line) >= mostStuck {
 		s.result.Faults["queue full"]++
 		a.from.step(protocol.Overflowed{Conn: a.number})
 		return
 	}
+	a.line = append(a.line, arrive)
+	if !cut {
+		s.plan(a)
+	}
+}
+
+// plan plans an arrival, which does not happen if the link is cut by then.
+func (s *sim) plan(a *stream) {
+	b := a.peer
+	a.planned++
 	a.last = max(a.last+1, s.now+s.delay(a.from, b.from))
 	s.after(a.last-s.now, func() {
-		if s.link(a.from, b.from).cut && !a.closed { // it was cut under way
-			a.stuck = slices.Insert(a.stuck, a.cut, arrive)
-			a.cut++
+		if a.planned--; s.link(a.from, b.from).cut {
 			return
 		}
+		arrive := a.line[0]
+		a.line = a.line[1:]
 		arrive()
 	})
 }
@@ -124,10 +130,8 @@ func (s *sim) healed(from, to *node) {
 		if a.peer.from != to {
 			continue
 		}
-		stuck := a.stuck
-		a.stuck, a.cut = nil, 0
-		for _, arrive := range stuck {
-			s.transmit(a, arrive)
+		for range len(a.line) - a.planned {
+			s.plan(a)
 		}
 	}
 }
