@@ -72,7 +72,7 @@ func (c *AdapterCase) expect(out AdapterOutcome, err error) error {
 		c.Error = err.Error()
 	case c.Lookup != "":
 		c.Version = out.Record.Revision.Token
-		c.Record, err = formOf(out.answer)
+		c.Record, err = formOf(out.answer, c.Lookup)
 		return err
 	case c.List != nil:
 		c.List = &out.Names
@@ -96,7 +96,7 @@ func (c *AdapterCase) expectPoll(p polled) error {
 			said.Invalidate = e.name
 		default:
 			var err error
-			if said.Upsert, err = formOf(e.text); err != nil {
+			if said.Upsert, err = formOf(e.text, e.name); err != nil {
 				return err
 			}
 		}
@@ -105,11 +105,13 @@ func (c *AdapterCase) expectPoll(p polled) error {
 	return nil
 }
 
-// formOf reads a record's JSON form as it is written in a fixture.
-func formOf(text []byte) (form map[string]any, err error) {
+// formOf reads a record's JSON form as it is written in a fixture: with its name,
+// which the answer may leave out.
+func formOf(text []byte, name string) (form map[string]any, err error) {
 	if err := json.Unmarshal(text, &form); err != nil {
 		return nil, err
 	}
+	form["name"] = name
 	return whole(form).(map[string]any), nil
 }
 

@@ -20,6 +20,7 @@ type recording struct {
 	lookups []string
 	list    bool
 	poll    bool
+	ca      string
 	output  string
 }
 
@@ -41,6 +42,7 @@ func pluginRecordCommand(g *globals) *cobra.Command {
 	c.Flags().StringVar(&r.config, "config", "{}", "the plugin's configuration, as JSON")
 	c.Flags().StringArrayVar(&r.allow, "allow", nil, "an origin that it may reach; repeatable")
 	c.Flags().StringToStringVar(&r.secrets, "secret", nil, "NAME=FILE, for ${secret.NAME}; repeatable")
+	c.Flags().StringVar(&r.ca, "ca", "", "PEM file of the authorities of its certificate (default: the system's)")
 	c.Flags().StringSliceVar(&r.lookups, "lookup", nil, "names to look up")
 	c.Flags().BoolVar(&r.list, "list", false, "list all names")
 	c.Flags().BoolVar(&r.poll, "poll", false, "poll once, from the beginning")
@@ -68,6 +70,7 @@ func (r *recording) record(cmd *cobra.Command, g *globals, path string, cases []
 		return err
 	}
 	o := plugins.AdapterDefaults()
+	o.TLS.CA = r.ca
 	o.Plugin, o.Allow, o.Secrets = m.Path, r.allow, map[string]plugins.Secret{}
 	if err := json.NewDecoder(strings.NewReader(r.config)).Decode(&o.Config); err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -81,6 +84,11 @@ func (r *recording) record(cmd *cobra.Command, g *globals, path string, cases []
 	}
 	if err := f.Write(r.output); err != nil {
 		return err
+	}
+	for i := range f.Cases {
+		if failed := f.Cases[i].Error; failed != "" {
+			fmt.Fprintf(g.stderr, "%s failed, and the fixture expects that: %s\n", f.Cases[i].Name, clean(failed))
+		}
 	}
 	fmt.Fprintf(g.stdout, "%s: %s, %s; next: edgecache plugin test %s\n", r.output, plural(len(f.Exchanges), "exchange"), plural(len(f.Cases), "case"), m.Path)
 	return nil
