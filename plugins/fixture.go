@@ -158,7 +158,7 @@ func (f *Fixture) Run(m *Module, logger *slog.Logger) []error {
 
 func orDone(err error) error {
 	if err == nil {
-		return errors.New("it is taken")
+		return errors.New("no error")
 	}
 	return err
 }
@@ -167,7 +167,7 @@ func orDone(err error) error {
 func (f *Fixture) judge(c *Case, out Outcome, err error) error {
 	if c.Error != "" {
 		if err == nil || !strings.Contains(err.Error(), c.Error) {
-			return fmt.Errorf("it ended with %v, want an error that has %q", err, c.Error)
+			return fmt.Errorf("it ended with %w, want an error that has %q", orDone(err), c.Error)
 		}
 		return nil
 	}

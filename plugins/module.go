@@ -141,12 +141,8 @@ func (m *Module) look(compiled wazero.CompiledModule) error {
 
 // explainInvalid says what wazero found in its author's terms, where that is known.
 func explainInvalid(err error, pages uint32) error {
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "over limit"):
-		return fmt.Errorf("it wants more memory than limits.memory_pages (%d) allows: %s", pages, text)
-	case strings.Contains(text, "feature \""):
-		return fmt.Errorf("it uses what WebAssembly 2.0 does not have: %s", text)
+	if strings.Contains(err.Error(), "over limit") {
+		return fmt.Errorf("it wants more memory than limits.memory_pages (%d) allows: %w", pages, err)
 	}
 	return fmt.Errorf("not a valid module: %w", err)
 }

@@ -129,6 +129,50 @@ func TestAReloadThatFailsKeepsTheOldGeneration(t *testing.T) {
 	}
 }
 
+// A configuration takes effect whole or not at all.
+func TestAnAbandonedPlanChangesNothing(t *testing.T) {
+	strict, lax, broken := options(map[string]any{"strict": true}), options(map[string]any{"strict": false}), hostile("initfails")
+	broken.Name = "broken"
+	h, err := plugins.NewHost([]plugins.FilterOptions{strict}, plugins.HostOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	left := func() int {
+		t.Helper()
+		filters := h.Filters()
+		if len(filters) != 1 {
+			t.Fatalf("%d filters", len(filters))
+		}
+		rec, sel := sealed(6), &registry.Selection{All: true}
+		if err := filters[0].Filter.Filter(&request{zone: "a"}, rec, sel); err != nil {
+			t.Fatal(err)
+		}
+		return sel.Len(rec)
+	}
+	if _, err := h.Prepare([]plugins.FilterOptions{lax, broken}); err == nil || !strings.Contains(err.Error(), "filter broken: ") {
+		t.Errorf("%v", err)
+	}
+	if n := left(); n != 2 {
+		t.Errorf("after a plan that failed %d instances are left, want 2 of 6", n)
+	}
+	p, err := h.Prepare([]plugins.FilterOptions{lax})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Abandon()
+	if n := left(); n != 2 {
+		t.Errorf("after an abandoned plan %d instances are left, want 2 of 6", n)
+	}
+	if p, err = h.Prepare([]plugins.FilterOptions{lax}); err != nil {
+		t.Fatal(err)
+	}
+	p.Commit()
+	if n := left(); n != 6 {
+		t.Errorf("after the plan took effect %d instances are left, want all 6", n)
+	}
+}
+
 // Which answers a filter is asked about is not its guest's concern.
 func TestWhatRunsIsNotBuiltAgainForOtherAnswers(t *testing.T) {
 	o := options(nil)

@@ -78,9 +78,10 @@ cases:
   - {name: wrong, zone: x, keep: [b]}
   - {name: right, zone: y, keep: [b]}
   - {name: no denial, zone: y, deny: {status: 403}}
+  - {name: no error, zone: y, error: trap}
 `)
 	code, out, errs := plugin(t, "test", zoneModule, "--fixtures", fixture)
-	for _, want := range []string{`        wrong: it keeps ["a"], want ["b"]`, "no denial: denied: false, want true"} {
+	for _, want := range []string{`        wrong: it keeps ["a"], want ["b"]`, "no denial: denied: false, want true", `no error: it ended with no error, want an error that has "trap"`} {
 		if code == 0 || strings.Count(out, want) != 1 || strings.Contains(out, "right:") || !strings.Contains(errs, "1 of 1 fixtures failed") {
 			t.Errorf("%d %s\n%s\nwant %s", code, errs, out, want)
 		}
