@@ -31,7 +31,8 @@ type guardFS struct {
 
 const tableErrorPause = 200 * time.Millisecond
 
-// failed is called with what a write to a file returned.
+// failed is called with what an operation returned that Pebble cannot do
+// without.
 func (g *guardFS) failed(op, name string, err error) error {
 	if err == nil {
 		return nil
@@ -103,7 +104,16 @@ func (g *guardFS) Remove(name string) error {
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	return g.file(f, name, err)
+	return g.file(f, name, g.failed("open", name, err))
+}
+
+func (g *guardFS) List(name string) ([]string, error) {
+	names, err := g.FS.List(name)
+	return names, g.failed("list", name, err)
+}
+
+func (g *guardFS) Rename(oldname, newname string) error {
+	return g.failed("rename", newname, g.timed(func(fs vfs.FS) error { return fs.Rename(oldname, newname) }))
 }
 
 func (g *guardFS) file(f vfs.File, name string, err error) (vfs.File, error) {

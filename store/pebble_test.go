@@ -1,8 +1,12 @@
 package store
 
 import (
+	"errors"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -90,6 +94,65 @@ func TestATableThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Were Pebble to give up opening once it has flushed what the WAL had, the
+// compaction that follows would end the process.
+func TestWhatFailsAfterAFlushAtOpeningParks(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	o := engineOptions(disk, merger, 0)
+	o.DisableAutomaticCompactions = true
+	db, err := pebble.Open("/store-000001", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * o.L0CompactionThreshold {
+		if err := errors.Join(db.Set([]byte("ia"), []byte("1"), nil), db.Set([]byte("iz"), []byte("2"), nil), db.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Set([]byte("im"), []byte("3"), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	killed := disk.CrashClone(vfs.CrashCloneCfg{})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, kinds := range map[string][]errorfs.OpKind{
+		"create": {errorfs.OpCreate, errorfs.OpReuseForWrite}, "write": {errorfs.OpFileWrite}, "fsync": {errorfs.OpFileSync, errorfs.OpFileSyncData},
+		"rename": {errorfs.OpRename}, "list": {errorfs.OpList},
+	} {
+		var f faults
+		var flushed atomic.Bool
+		f.on(func(op errorfs.Op) error {
+			switch {
+			case strings.HasSuffix(op.Path, ".sst"):
+				flushed.Store(true)
+			case flushed.Load() && !strings.Contains(op.Path, "MANIFEST") && slices.Contains(kinds, op.Kind):
+				return syscall.EIO
+			}
+			return nil
+		})
+		parkedBefore := parkedGoroutines()
+		died := make(chan error, 1)
+		db, err := openPebble(f.over(killed.CrashClone(vfs.CrashCloneCfg{})), "/store-000001", merger, Options{}.withDefaults(), hooks{
+			died: func(err error) { died <- err }, corrupt: func(err error) { t.Errorf("%s: %v", name, err) },
+		})
+		if err == nil {
+			t.Errorf("%s: it opens", name)
+			_ = closePebble(db)
+			continue
+		}
+		poll(t, name+": whoever opens is parked", func() bool { return parkedGoroutines() > parkedBefore })
+		if err := <-died; !strings.HasPrefix(err.Error(), name+" of ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func parkedGoroutines() int {
+	stacks := make([]byte, 4<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "store.park(")
 }
 
 func TestADirectoryWithoutItsManifestIsNotBegunAnew(t *testing.T) {
