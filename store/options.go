@@ -53,7 +53,7 @@ const (
 
 func (o Options) withDefaults() Options {
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = systemFS()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
