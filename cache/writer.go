@@ -11,7 +11,7 @@ const (
 	batchBytes = 4 << 20
 	// Each batch costs as much as some entries do, so one is written each
 	// gatherFor; but after a rest, the first ungathered ones are at once.
-	gatherFor  = 10 * time.Millisecond
+	gatherFor  = 40 * time.Millisecond
 	ungathered = 16
 	// keptFor is how long an entry that nothing confirms is taken to be still on
 	// disk: the store evicts what was confirmed longest ago.
