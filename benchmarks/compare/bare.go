@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // A captured is an answer of a node, as the bare handler repeats it.
@@ -25,7 +27,7 @@ func (b *bench) startBare(ctx context.Context, label, url string) (string, error
 	if err != nil {
 		return "", err
 	}
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/client"
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // changes is how many samples a run takes; they go round the services, since a
@@ -79,7 +80,7 @@ func (b *bench) startConsul(ctx context.Context) (string, error) {
 	if _, err := os.Stat(program); err != nil {
 		return "", missing("Consul", "scripts/install-consul installs it")
 	}
-	ports, err := freePorts(4)
+	ports, err := registrytest.FreePorts(4)
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 const wrkReport = `Running 1s test @ http://127.0.0.1:7400/v1/services/web
@@ -214,7 +215,7 @@ func TestProcessesEndWithTheBench(t *testing.T) {
 }
 
 func TestBareHandlerRepeatsAnAnswer(t *testing.T) {
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}

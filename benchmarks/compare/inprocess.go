@@ -17,6 +17,7 @@ import (
 	"github.com/edgecache/edgecache/cache"
 	httpd "github.com/edgecache/edgecache/http"
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/registry/registrytest"
 	"github.com/edgecache/edgecache/store"
 )
 
@@ -31,7 +32,7 @@ type built struct {
 
 // startBuilt runs a node in a child of this program.
 func (b *bench) startBuilt(ctx context.Context, label string, how built) (*node, error) {
-	ports, err := freePorts(2)
+	ports, err := registrytest.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // A node is edgecache as a process.
@@ -37,7 +38,7 @@ func (b *bench) startNode(ctx context.Context, label, registries string, section
 
 // configureNode writes the configuration of a node that does not run yet.
 func (b *bench) configureNode(label, registries string, sections ...string) (n *node, config string, err error) {
-	ports, err := freePorts(2)
+	ports, err := registrytest.FreePorts(2)
 	if err != nil {
 		return nil, "", err
 	}

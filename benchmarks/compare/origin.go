@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // The name that loads ask for, and the path under which the origin has it.
@@ -46,7 +48,7 @@ type origin struct {
 
 // newOrigin returns an origin that is up until the bench is closed.
 func (b *bench) newOrigin(slow func(context.Context, string)) (*origin, error) {
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

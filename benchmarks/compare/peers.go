@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // nginxConfig follows nginx's guide to content caching: upstream connections
@@ -61,7 +63,7 @@ func (b *bench) startNginx(ctx context.Context, o *origin) (string, error) {
 	if err := b.need("nginx", "nginx-light"); err != nil {
 		return "", err
 	}
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +94,7 @@ func (b *bench) startVarnish(ctx context.Context, o *origin) (string, error) {
 	if err := b.need("varnishd", "varnish"); err != nil {
 		return "", err
 	}
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +129,7 @@ func (b *bench) startRedis(ctx context.Context) (string, error) {
 	if err := b.need("redis-server", "redis-server"); err != nil {
 		return "", err
 	}
-	ports, err := freePorts(1)
+	ports, err := registrytest.FreePorts(1)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgecache/edgecache/registry"
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // How wait=all is asked for.
@@ -24,7 +25,7 @@ const (
 // startCluster runs `edgecache serve` so many times as one cluster, on both
 // cores, with the same registries.
 func (b *bench) startCluster(ctx context.Context, label, registries string, count int) ([]*node, error) {
-	ports, err := freePorts(count)
+	ports, err := registrytest.FreePorts(count)
 	if err != nil {
 		return nil, err
 	}

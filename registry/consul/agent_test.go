@@ -19,6 +19,7 @@ import (
 
 	"github.com/edgecache/edgecache/registry"
 	"github.com/edgecache/edgecache/registry/consul"
+	"github.com/edgecache/edgecache/registry/registrytest"
 )
 
 // binary returns the path of a real Consul, or ends the test.
@@ -79,15 +80,10 @@ func startAgent(t testing.TB) *agent {
 }
 
 func freePorts(t testing.TB, n int) []string {
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
+	t.Helper()
+	ports, err := registrytest.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }
