@@ -14,10 +14,10 @@ import (
 
 // systemFS returns the system's files, with an fsync during which the
 // scheduler goes on. A goroutine in a system call keeps its P until sysmon
-// looks, which on a busy node is each 10 ms: on one CPU all lookups would wait
-// for each fsync. Linux does it on a thread of the kernel (io_submit(2),
-// IOCB_CMD_FSYNC, since 4.18); the goroutine waits for an eventfd, as for a
-// socket. Where the kernel refuses, fsync is the usual one.
+// looks, at times 10 ms later: on one CPU all lookups wait so long. Linux does
+// it on a thread of the kernel (io_submit(2), IOCB_CMD_FSYNC, since 4.18); the
+// goroutine waits for an eventfd, as for a socket. Where the kernel refuses,
+// fsync is the usual one.
 func systemFS() vfs.FS { return syncFS{vfs.Default} }
 
 type syncFS struct{ vfs.FS }
