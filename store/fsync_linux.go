@@ -120,18 +120,14 @@ const (
 )
 
 type iocb struct {
-	data     uint64
-	key      uint32
-	rwFlags  uint32
-	op       uint16
-	priority int16
-	fd       uint32
-	buf      uint64
-	bytes    uint64
-	offset   int64
-	_        uint64
-	flags    uint32
-	resFD    uint32
+	_     uint64    // data
+	_     [2]uint32 // key, rw_flags
+	op    uint16
+	_     int16 // priority
+	fd    uint32
+	_     [4]uint64 // buf, bytes, offset, reserved
+	flags uint32
+	resFD uint32
 }
 
 type ioEvent struct {
