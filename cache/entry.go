@@ -17,7 +17,7 @@ type entry struct {
 	began uint64           // position before its fetch was sent
 	size  uint32           // bytes charged in memory
 	mark  atomic.Uint32    // strictest registry.Mode of what covers it
-	flags atomic.Uint32    // refreshBegun, untold
+	flags atomic.Uint32    // refreshBegun, untold, replaced
 	saved atomic.Uint32    // the store's directory that has rec; 0: none
 
 	windows
@@ -37,6 +37,7 @@ type entry struct {
 const (
 	refreshBegun = 1 << iota // a refresh ahead was started
 	untold                   // no watch here found its content, and told the other nodes of it
+	replaced                 // another entry took its place in memory
 )
 
 // doubts are what speaks against an entry. Most have none, so they share one

@@ -107,7 +107,11 @@ func (m *memory) put(held, e *entry) {
 		tier, other = other, tier
 	}
 	tier.Set(e.key, e)
-	if held != nil && (held.rec == nil) != (e.rec == nil) {
+	if held == nil {
+		return
+	}
+	held.flags.Or(replaced)
+	if (held.rec == nil) != (e.rec == nil) {
 		other.Invalidate(e.key)
 	}
 }

@@ -280,6 +280,7 @@ func (c *Cache) unwritten(w *write) *entry {
 	n.beside(held)
 	c.stats.found.Add(1)
 	c.mem.put(held, n)
+	e.flags.Or(replaced) // the writer saves n too
 	return n
 }
 

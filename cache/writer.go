@@ -200,8 +200,10 @@ func (d *disk) written(b *batch, err error) {
 			d.enqueue(w.key, nil, 0) // what is held is noted by the walk, this is not
 		case err == nil && w.entry != nil:
 			w.entry.save(b.directory, w.base)
-			if held := d.c.mem.peek(w.key); held != nil && held.rec == w.entry.rec {
-				held.save(b.directory, w.base)
+			if w.entry.flags.Load()&replaced != 0 {
+				if held := d.c.mem.peek(w.key); held != nil && held.rec == w.entry.rec {
+					held.save(b.directory, w.base)
+				}
 			}
 			if next != nil && next.entry != nil && next.entry.rec == w.entry.rec {
 				next.entry.save(b.directory, w.base)
