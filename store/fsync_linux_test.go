@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -86,10 +88,47 @@ type pipeFile struct {
 
 func (f pipeFile) Fd() uintptr { return f.fd }
 
-func TestAFailedFsyncIsAnError(t *testing.T) {
-	for res, want := range map[int64]error{0: nil, -int64(syscall.EIO): syscall.EIO, -int64(syscall.ENOSPC): syscall.ENOSPC} {
-		if err := (ioEvent{res: res}).err(); !errors.Is(err, want) {
-			t.Errorf("result %d: %v, %v expected", res, err, want)
+// The disk that fails is a file system in a file on another one, which is full.
+func TestWhatTheDiskDidNotTakeIsAnErrorOfFsync(t *testing.T) {
+	needAIO(t)
+	full, small := t.TempDir(), t.TempDir()
+	image := filepath.Join(full, "image")
+	setUp(t, "mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", full)
+	t.Cleanup(func() { umount(t, full) })
+	setUp(t, "truncate", "-s", "64M", image)
+	setUp(t, "mkfs.ext4", "-q", "-F", "-O", "^has_journal", image)
+	setUp(t, "mount", "-o", "loop", image, small)
+	t.Cleanup(func() { umount(t, small) })
+	f, err := systemFS().Create(filepath.Join(small, "file"), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := bytes.Repeat([]byte("entry"), 200_000)
+	for range 32 {
+		if _, err := f.Write(block); err != nil {
+			t.Fatal("it failed before fsync: ", err)
 		}
+		if err = f.SyncData(); err != nil {
+			break
+		}
+	}
+	var call *os.SyscallError
+	if !errors.As(err, &call) || call.Syscall != "fsync" || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v, want that fsync found no space, or failed", err)
+	}
+}
+
+// setUp runs a command without which there is no such disk.
+func setUp(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Skipf("no disk here that fails, making one needs root, a loop device and mkfs.ext4: %s: %v %s", name, err, out)
+	}
+}
+
+func umount(t *testing.T, dir string) {
+	if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+		t.Errorf("umount %s: %v %s", dir, err, out)
 	}
 }
